@@ -20,12 +20,15 @@ OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 all: $(BUILD)/bin/sqlune
 $(BUILD)/bin/sqlune: $(OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $(OBJ) $(LDLIBS)
+	@echo "ld $@"; $(CC) $(CFLAGS) -o $@ $(OBJ) $(LDLIBS)
 	@for d in lua recipes configs examples; do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc $<"; $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 -include $(OBJ:.o=.d)
+
+test: all
+	$(BUILD)/bin/sqlune tests/run.lua
 
 clean:
 	rm -rf $(BUILD)
