@@ -160,7 +160,7 @@ static sqn_status sqlite_run(sqn_conn *conn, const char *sql, size_t n, double d
     sqn_status status = SQN_OK;
     if (skip_blank(tail, sql + n) != NULL)
         status = SQN_FAIL(e, SQN_DENIED, "not allowed: more than one statement");
-    else if (!sqlite3_stmt_readonly(c->stmt))
+    else if (!sqlite3_stmt_readonly(c->stmt) || sqlite3_column_count(c->stmt) == 0)
         status = SQN_FAIL(e, SQN_DENIED, "not allowed: this connection is read-only");
     else if (sqlite3_bind_parameter_count(c->stmt) > 0)
         status = SQN_FAIL(e, SQN_DB, "the statement has parameters without values");

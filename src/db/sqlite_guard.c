@@ -185,6 +185,8 @@ sqn_status sqn_guard_fail(sqn_guard *g, int rc, sqn_err *e) {
     default:
         break;
     }
+    /* Inside a table-valued pragma a denial arrives as a plain error. */
+    if ((rc & 0xff) == SQLITE_ERROR && g->denied[0]) rc = SQLITE_AUTH;
     switch (rc & 0xff) {
     case SQLITE_AUTH:
         return SQN_FAIL(e, SQN_DENIED, "not allowed: this connection is read-only (%s)",
