@@ -26,6 +26,7 @@ typedef enum bind_kind {
     BIND_TOKENIZER,
     BIND_TOKEN_STREAM,
     BIND_DB,
+    BIND_DB_RESULT,
     BIND_SCHEMA,
     BIND_EVALUATOR,
     BIND_RNG,
