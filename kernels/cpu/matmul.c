@@ -1,0 +1,16 @@
+/* Matrix products: checks the call and picks the way. See matmul.h. */
+#include "kernels/cpu/matmul.h"
+
+sqn_status sqn_cpu_matmul(const sqn_k_matmul *a, void *stream) {
+    (void)stream;
+    if (a->dtype != SQN_F32 && a->dtype != SQN_BF16 && a->dtype != SQN_F64) return SQN_MISUSE;
+    if (a->c_dtype != a->dtype && !(a->dtype == SQN_BF16 && a->c_dtype == SQN_F32))
+        return SQN_MISUSE;
+    if (!a->batch || !a->m || !a->n) return SQN_OK;
+    if (a->dtype == SQN_F64 || !a->k) return matmul_plain(a);
+    sqn_status status = SQN_MISUSE;
+    if (a->m <= MATMUL_ROWS_MAX && a->trans_b && !a->trans_a) status = matmul_rows(a);
+    if (status == SQN_MISUSE) status = matmul_dnnl(a);
+    if (status == SQN_MISUSE) status = matmul_plain(a);
+    return status;
+}
