@@ -29,8 +29,8 @@ static bool bump(char *text) {
 static void shortest(char out[SQN_FLOAT_TEXT], double x) {
     int exponent;
     bool power_of_two = frexp(x, &exponent) == 0.5;
-    /* 15 digits survive the way there and back, so a shorter form shows as trailing zeros there; not
-     * for subnormal numbers. */
+    /* 15 digits survive the way there and back, so a shorter form shows as trailing zeros there;
+     * not for subnormal numbers. */
     for (int digits = x < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(out, SQN_FLOAT_TEXT, "%.*e", digits - 1, x);
         if (strtod(out, NULL) == x) return;
@@ -51,12 +51,15 @@ size_t sqn_float_text(char out[SQN_FLOAT_TEXT], double x) {
     while (count > 1 && digits[count - 1] == '0') count--;
     digits[count] = '\0';
     if (exponent < -4 || exponent >= 16)
-        return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s%c%s%se%c%02d", sign, digits[0], count > 1 ? "." : "",
-                                digits + 1, exponent < 0 ? '-' : '+', abs(exponent));
+        return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s%c%s%se%c%02d", sign, digits[0],
+                                count > 1 ? "." : "", digits + 1, exponent < 0 ? '-' : '+',
+                                abs(exponent));
     if (exponent < 0)
-        return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s0.%.*s%s", sign, -exponent - 1, "000", digits);
+        return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s0.%.*s%s", sign, -exponent - 1, "000",
+                                digits);
     if (count <= exponent + 1)
-        return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s%s%.*s.0", sign, digits, exponent + 1 - count,
-                                "000000000000000");
-    return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
+        return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s%s%.*s.0", sign, digits,
+                                exponent + 1 - count, "000000000000000");
+    return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s%.*s.%s", sign, exponent + 1, digits,
+                            digits + exponent + 1);
 }

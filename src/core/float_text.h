@@ -1,4 +1,5 @@
-/* A double as the shortest decimal that reads back as the same double, printed as Python's repr prints it. */
+/* A double as the shortest decimal that reads back as the same double, printed as Python's repr
+ * prints it. */
 #ifndef SQN_CORE_FLOAT_TEXT_H
 #define SQN_CORE_FLOAT_TEXT_H
 

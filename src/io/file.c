@@ -17,7 +17,8 @@
 
 static sqn_status refused(const char *path, const char *what, sqn_err *e) {
     int why = errno;
-    return SQN_FAIL(e, why == ENOENT ? SQN_NOTFOUND : SQN_IO, "%.300s: %s: %s", path, what, strerror(why));
+    return SQN_FAIL(e, why == ENOENT ? SQN_NOTFOUND : SQN_IO, "%.300s: %s: %s", path, what,
+                    strerror(why));
 }
 
 static sqn_status open_to_read(const char *path, int *fd, struct stat *facts, sqn_err *e) {
@@ -88,8 +89,10 @@ sqn_status sqn_file_sha256(const char *path, char hex[65], sqn_err *e) {
     sqn_status status = SQN_OK;
     sqn_sha256_start(&h);
     while (status == SQN_OK && (got = read_some(fd, bytes, sizeof bytes)) != 0) {
-        if (got < 0) status = refused(path, "cannot read", e);
-        else status = sqn_interrupt_check(e);
+        if (got < 0)
+            status = refused(path, "cannot read", e);
+        else
+            status = sqn_interrupt_check(e);
         if (status == SQN_OK) sqn_sha256_add(&h, bytes, (size_t)got);
     }
     close(fd);
@@ -136,12 +139,16 @@ sqn_status sqn_file_writer_open(sqn_file_writer **out, const char *path, sqn_err
     if (w == NULL) return SQN_NOMEM;
     w->fd = -1;
     bool exists = stat(path, &facts) == 0;
-    if (exists && S_ISREG(facts.st_mode)) SQN_GOTO(sqn_file_real_path(path, &w->path, e));
-    else w->path = sqn_strdup(path, e);
+    if (exists && S_ISREG(facts.st_mode))
+        SQN_GOTO(sqn_file_real_path(path, &w->path, e));
+    else
+        w->path = sqn_strdup(path, e);
     status = SQN_NOMEM;
     if (w->path == NULL) goto fail;
-    if (exists && S_ISDIR(facts.st_mode)) errno = EISDIR;
-    else if (exists && !S_ISREG(facts.st_mode)) w->fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (exists && S_ISDIR(facts.st_mode))
+        errno = EISDIR;
+    else if (exists && !S_ISREG(facts.st_mode))
+        w->fd = open(path, O_WRONLY | O_CLOEXEC);
     else {
         size_t room = strlen(w->path) + 64;
         w->temporary = sqn_alloc(room, e);
@@ -166,11 +173,13 @@ sqn_status sqn_file_writer_write(sqn_file_writer *w, const void *bytes, size_t n
     return write_all(w->fd, w->path, bytes, n, e);
 }
 
-/* A rename is durable once its folder is synced. Some file systems cannot: then there is no more to do. */
+/* A rename is durable once its folder is synced. Some file systems cannot: then there is no more to
+ * do. */
 static void sync_folder_of(const char *path) {
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1,
+             slash ? path : ".");
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return;
     fsync(fd);
@@ -185,7 +194,8 @@ sqn_status sqn_file_writer_commit(sqn_file_writer *w, sqn_err *e) {
     int why = errno;
     bool closed = close(fd) == 0;
     if (!synced) errno = why;
-    if (!synced || !closed || rename(w->temporary, w->path) != 0) return refused(w->path, "cannot write", e);
+    if (!synced || !closed || rename(w->temporary, w->path) != 0)
+        return refused(w->path, "cannot write", e);
     sqn_free(w->temporary);
     w->temporary = NULL;
     sync_folder_of(w->path);

@@ -15,7 +15,8 @@
 
 static sqn_status refused(const char *path, const char *what, sqn_err *e) {
     int why = errno;
-    return SQN_FAIL(e, why == ENOENT ? SQN_NOTFOUND : SQN_IO, "%.300s: %s: %s", path, what, strerror(why));
+    return SQN_FAIL(e, why == ENOENT ? SQN_NOTFOUND : SQN_IO, "%.300s: %s: %s", path, what,
+                    strerror(why));
 }
 
 sqn_status sqn_file_remove(const char *path, sqn_err *e) {
@@ -30,7 +31,8 @@ static int remove_entry(const char *path, const struct stat *facts, int kind, st
 sqn_status sqn_tree_remove(const char *path, sqn_err *e) {
     struct stat facts;
     if (lstat(path, &facts) != 0 && errno == ENOENT) return SQN_OK;
-    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) return refused(path, "cannot remove", e);
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        return refused(path, "cannot remove", e);
     return SQN_OK;
 }
 
@@ -58,7 +60,9 @@ void sqn_names_free(char **names, size_t n) {
     sqn_free(names);
 }
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_bytes(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 sqn_status sqn_folder_list(const char *path, char ***out, size_t *out_count, sqn_err *e) {
     char **names = NULL;

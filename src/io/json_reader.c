@@ -1,8 +1,8 @@
 /* The JSON pull reader: see json_reader.h.
  *
- * Rules: bytes are taken from a window (the whole memory, or 64 KiB of the file) and a token's text is
- * collected in `scratch`, so no token has to fit the window. Lines end only in white space: a raw
- * newline inside a string is an error.
+ * Rules: bytes are taken from a window (the whole memory, or 64 KiB of the file) and a token's text
+ * is collected in `scratch`, so no token has to fit the window. Lines end only in white space: a
+ * raw newline inside a string is an error.
  */
 #include "io/json_reader.h"
 
@@ -59,24 +59,26 @@ static int64_t column(const sqn_json_reader *r) {
     return r->base + (int64_t)r->at - r->line_start - r->continuation + 1;
 }
 
-__attribute__((format(printf, 2, 3))) static sqn_status wrong(sqn_json_reader *r, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static sqn_status wrong(sqn_json_reader *r,
+                                                              const char *format, ...) {
     char text[sizeof r->failure.message];
     va_list ap;
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    return SQN_FAIL(&r->failure, SQN_FORMAT, "%s: line %lld, column %lld: %s", short_name(r), (long long)r->line,
-                    (long long)column(r), text);
+    return SQN_FAIL(&r->failure, SQN_FORMAT, "%s: line %lld, column %lld: %s", short_name(r),
+                    (long long)r->line, (long long)column(r), text);
 }
 
-sqn_status sqn_json_complain(const sqn_json_reader *r, const sqn_json_token *at, sqn_err *e, const char *format, ...) {
+sqn_status sqn_json_complain(const sqn_json_reader *r, const sqn_json_token *at, sqn_err *e,
+                             const char *format, ...) {
     char text[sizeof r->failure.message];
     va_list ap;
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    return SQN_FAIL(e, SQN_FORMAT, "%s: line %lld, column %lld: %s", short_name(r), (long long)at->line,
-                    (long long)at->column, text);
+    return SQN_FAIL(e, SQN_FORMAT, "%s: line %lld, column %lld: %s", short_name(r),
+                    (long long)at->line, (long long)at->column, text);
 }
 
 /* The next byte, or -1 at the end of the text or after a failure to read. */
@@ -104,7 +106,9 @@ static sqn_status ends_inside(sqn_json_reader *r, const char *what) {
 
 static sqn_status unexpected(sqn_json_reader *r, int c, const char *wanted) {
     if (c < 0) {
-        const char *inside = r->depth == 0 ? "a value" : r->is_object[r->depth - 1] ? "an object" : "an array";
+        const char *inside = r->depth == 0                ? "a value"
+                             : r->is_object[r->depth - 1] ? "an object"
+                                                          : "an array";
         return ends_inside(r, inside);
     }
     if (c > 0x20 && c < 0x7f) return wrong(r, "expected %s, found '%c'", wanted, c);
@@ -124,7 +128,8 @@ static sqn_status append(sqn_json_reader *r, const void *bytes, size_t n) {
     return SQN_OK;
 }
 
-static sqn_status take(sqn_json_reader *r) { /* the byte that peek showed goes to the token's text */
+static sqn_status
+take(sqn_json_reader *r) { /* the byte that peek showed goes to the token's text */
     unsigned char c = r->bytes[r->at++];
     return append(r, &c, 1);
 }
@@ -156,10 +161,14 @@ static sqn_status append_code_point(sqn_json_reader *r, unsigned c) {
 /* One character of two to four bytes, checked as the Unicode standard's table 3-7 says. */
 static sqn_status read_utf8(sqn_json_reader *r) {
     int lead = peek(r), more, low = 0x80, high = 0xbf;
-    if (lead >= 0xc2 && lead <= 0xdf) more = 1;
-    else if (lead >= 0xe0 && lead <= 0xef) more = 2;
-    else if (lead >= 0xf0 && lead <= 0xf4) more = 3;
-    else return wrong(r, "invalid UTF-8: no character starts with the byte 0x%02x", (unsigned)lead);
+    if (lead >= 0xc2 && lead <= 0xdf)
+        more = 1;
+    else if (lead >= 0xe0 && lead <= 0xef)
+        more = 2;
+    else if (lead >= 0xf0 && lead <= 0xf4)
+        more = 3;
+    else
+        return wrong(r, "invalid UTF-8: no character starts with the byte 0x%02x", (unsigned)lead);
     if (lead == 0xe0) low = 0xa0;
     if (lead == 0xed) high = 0x9f; /* surrogates have no UTF-8 form */
     if (lead == 0xf0) low = 0x90;
@@ -168,7 +177,8 @@ static sqn_status read_utf8(sqn_json_reader *r) {
     for (int i = 0; i < more; i++) {
         int c = peek(r);
         if (c < 0) return ends_inside(r, "a UTF-8 character");
-        if (c < low || c > high) return wrong(r, "invalid UTF-8: the byte 0x%02x cannot stand here", (unsigned)c);
+        if (c < low || c > high)
+            return wrong(r, "invalid UTF-8: the byte 0x%02x cannot stand here", (unsigned)c);
         SQN_TRY(take(r));
         r->continuation++;
         low = 0x80;
@@ -182,11 +192,16 @@ static sqn_status read_hex4(sqn_json_reader *r, unsigned *out) {
     for (int i = 0; i < 4; i++) {
         int c = peek(r);
         unsigned digit;
-        if (c >= '0' && c <= '9') digit = (unsigned)c - '0';
-        else if (c >= 'a' && c <= 'f') digit = (unsigned)c - 'a' + 10;
-        else if (c >= 'A' && c <= 'F') digit = (unsigned)c - 'A' + 10;
-        else if (c < 0) return ends_inside(r, "a string");
-        else return unexpected(r, c, "four hexadecimal digits after \\u");
+        if (c >= '0' && c <= '9')
+            digit = (unsigned)c - '0';
+        else if (c >= 'a' && c <= 'f')
+            digit = (unsigned)c - 'a' + 10;
+        else if (c >= 'A' && c <= 'F')
+            digit = (unsigned)c - 'A' + 10;
+        else if (c < 0)
+            return ends_inside(r, "a string");
+        else
+            return unexpected(r, c, "four hexadecimal digits after \\u");
         *out = *out << 4 | digit;
         r->at++;
     }
@@ -242,8 +257,8 @@ static sqn_status read_string(sqn_json_reader *r) {
             r->at++;
             SQN_TRY(read_escape(r, &high));
         } else if (c < 0x20) {
-            return wrong(r, "the control character 0x%02x must be written \\u%04x in a string", (unsigned)c,
-                         (unsigned)c);
+            return wrong(r, "the control character 0x%02x must be written \\u%04x in a string",
+                         (unsigned)c, (unsigned)c);
         } else {
             SQN_TRY(read_utf8(r));
         }
@@ -277,7 +292,8 @@ static sqn_status finish_number(sqn_json_reader *r, bool whole, sqn_json_token *
     }
     t->kind = SQN_JSON_FLOAT;
     t->number = strtod(r->scratch, NULL);
-    if (isinf(t->number)) return wrong(r, "the number %.24s… is too large for a double", r->scratch);
+    if (isinf(t->number))
+        return wrong(r, "the number %.24s… is too large for a double", r->scratch);
     return SQN_OK;
 }
 
@@ -337,7 +353,8 @@ static void after_value(sqn_json_reader *r) {
 }
 
 static sqn_status open_container(sqn_json_reader *r, bool object, sqn_json_token *t) {
-    if (r->depth == SQN_JSON_DEPTH) return wrong(r, "nested deeper than %d levels", (int)SQN_JSON_DEPTH);
+    if (r->depth == SQN_JSON_DEPTH)
+        return wrong(r, "nested deeper than %d levels", (int)SQN_JSON_DEPTH);
     r->is_object[r->depth++] = object;
     r->expect = object ? WANT_KEY_OR_CLOSE : WANT_VALUE_OR_CLOSE;
     t->kind = object ? SQN_JSON_OBJECT : SQN_JSON_ARRAY;
@@ -355,11 +372,24 @@ static sqn_status close_container(sqn_json_reader *r, sqn_json_token *t) {
 static sqn_status read_value(sqn_json_reader *r, int c, sqn_json_token *t) {
     switch (c) {
     case '{':
-    case '[': return open_container(r, c == '{', t);
-    case '"': t->kind = SQN_JSON_STRING; SQN_TRY(read_string(r)); break;
-    case 't': t->kind = SQN_JSON_TRUE; SQN_TRY(read_word(r, "true")); break;
-    case 'f': t->kind = SQN_JSON_FALSE; SQN_TRY(read_word(r, "false")); break;
-    case 'n': t->kind = SQN_JSON_NULL; SQN_TRY(read_word(r, "null")); break;
+    case '[':
+        return open_container(r, c == '{', t);
+    case '"':
+        t->kind = SQN_JSON_STRING;
+        SQN_TRY(read_string(r));
+        break;
+    case 't':
+        t->kind = SQN_JSON_TRUE;
+        SQN_TRY(read_word(r, "true"));
+        break;
+    case 'f':
+        t->kind = SQN_JSON_FALSE;
+        SQN_TRY(read_word(r, "false"));
+        break;
+    case 'n':
+        t->kind = SQN_JSON_NULL;
+        SQN_TRY(read_word(r, "null"));
+        break;
     case 'N':
         t->kind = SQN_JSON_FLOAT;
         t->number = NAN;
@@ -379,7 +409,8 @@ static sqn_status read_value(sqn_json_reader *r, int c, sqn_json_token *t) {
 }
 
 static sqn_status read_key(sqn_json_reader *r, int c, sqn_json_token *t) {
-    if (c != '"') return unexpected(r, c, r->expect == WANT_KEY ? "a key in double quotes" : "a key or '}'");
+    if (c != '"')
+        return unexpected(r, c, r->expect == WANT_KEY ? "a key in double quotes" : "a key or '}'");
     t->kind = SQN_JSON_KEY;
     SQN_TRY(read_string(r));
     c = skip_white_space(r);
@@ -409,7 +440,8 @@ static sqn_status read_token(sqn_json_reader *r, sqn_json_token *t) {
     case WANT_KEY_OR_CLOSE:
         if (c == '}') return close_container(r, t);
         return read_key(r, c, t);
-    case WANT_KEY: return read_key(r, c, t);
+    case WANT_KEY:
+        return read_key(r, c, t);
     case WANT_VALUE_OR_CLOSE:
         if (c == ']') return close_container(r, t);
         return read_value(r, c, t);
@@ -428,7 +460,8 @@ sqn_status sqn_json_next(sqn_json_reader *r, sqn_json_token *out, sqn_err *e) {
     r->used = 0;
     if (r->failure.code == SQN_OK) {
         read_token(r, out);
-        if (r->failure.code == SQN_OK && (out->kind == SQN_JSON_STRING || out->kind == SQN_JSON_KEY)) {
+        if (r->failure.code == SQN_OK &&
+            (out->kind == SQN_JSON_STRING || out->kind == SQN_JSON_KEY)) {
             out->length = r->used;
             append(r, "", 1);
             out->text = r->scratch;
@@ -446,6 +479,8 @@ sqn_status sqn_json_skip(sqn_json_reader *r, const sqn_json_token *first, sqn_er
     while (opens && r->depth > until) SQN_TRY(sqn_json_next(r, &t, e));
     return SQN_OK;
 }
+
+int sqn_json_first_byte(sqn_json_reader *r) { return skip_white_space(r); }
 
 int sqn_json_reader_depth(const sqn_json_reader *r) { return r->depth; }
 
@@ -473,8 +508,8 @@ static void skip_byte_order_mark(sqn_json_reader *r) {
     r->line_start = 3;
 }
 
-sqn_status sqn_json_reader_memory(sqn_json_reader **out, const char *text, size_t length, const char *name,
-                                  sqn_err *e) {
+sqn_status sqn_json_reader_memory(sqn_json_reader **out, const char *text, size_t length,
+                                  const char *name, sqn_err *e) {
     *out = NULL;
     sqn_json_reader *r = reader_new(name, e);
     if (r == NULL) return SQN_NOMEM;
@@ -496,7 +531,8 @@ sqn_status sqn_json_reader_open(sqn_json_reader **out, const char *path, sqn_err
     r->bytes = r->buffer;
     r->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (r->fd < 0 || fstat(r->fd, &facts) != 0) {
-        status = SQN_FAIL(e, errno == ENOENT ? SQN_NOTFOUND : SQN_IO, "%s: %s", short_name(r), strerror(errno));
+        status = SQN_FAIL(e, errno == ENOENT ? SQN_NOTFOUND : SQN_IO, "%s: %s", short_name(r),
+                          strerror(errno));
         goto fail;
     }
     if (S_ISDIR(facts.st_mode)) {

@@ -2,8 +2,8 @@
  *
  * Rules: nothing is lost: integers are exact in 64 bits (larger ones become floats), a string keeps
  * U+0000, and a lone surrogate escape becomes its three WTF-8 bytes. Raw bytes must be valid UTF-8.
- * NaN, Infinity and -Infinity are read, as Python writes them. Every message names the file, the line
- * and the column (in characters, both from 1). After a failure every call repeats it.
+ * NaN, Infinity and -Infinity are read, as Python writes them. Every message names the file, the
+ * line and the column (in characters, both from 1). After a failure every call repeats it.
  */
 #ifndef SQN_IO_JSON_READER_H
 #define SQN_IO_JSON_READER_H
@@ -32,9 +32,10 @@ typedef enum sqn_json_kind {
 
 typedef struct sqn_json_token {
     sqn_json_kind kind;
-    int64_t integer;      /* INTEGER */
-    double number;        /* FLOAT, and INTEGER rounded */
-    const char *text;     /* KEY, STRING: borrowed until the next call; ends with a NUL that is not counted */
+    int64_t integer; /* INTEGER */
+    double number;   /* FLOAT, and INTEGER rounded */
+    const char
+        *text; /* KEY, STRING: borrowed until the next call; ends with a NUL that is not counted */
     size_t length;        /* bytes of text, which may hold NULs */
     int64_t line, column; /* where the token starts */
 } sqn_json_token;
@@ -43,19 +44,22 @@ typedef struct sqn_json_reader sqn_json_reader;
 
 sqn_status sqn_json_reader_open(sqn_json_reader **out /* owned */, const char *path, sqn_err *e);
 /* `text` is borrowed until close; `name` (copied) stands for the file in messages. */
-sqn_status sqn_json_reader_memory(sqn_json_reader **out /* owned */, const char *text, size_t length,
-                                  const char *name, sqn_err *e);
-/* Lets values follow one another (JSON Lines): END comes after the last one, and an empty text has none.
- * Without it exactly one value must stand there. */
+sqn_status sqn_json_reader_memory(sqn_json_reader **out /* owned */, const char *text,
+                                  size_t length, const char *name, sqn_err *e);
+/* Lets values follow one another (JSON Lines): END comes after the last one, and an empty text has
+ * none. Without it exactly one value must stand there. */
 void sqn_json_reader_many(sqn_json_reader *r);
 sqn_status sqn_json_next(sqn_json_reader *r, sqn_json_token *out, sqn_err *e);
 /* Reads the rest of the value that `first` begins, and drops it. */
 sqn_status sqn_json_skip(sqn_json_reader *r, const sqn_json_token *first, sqn_err *e);
+/* The first byte that is no white space, or -1; only before the first sqn_json_next. */
+int sqn_json_first_byte(sqn_json_reader *r);
 /* Containers open after the last token. */
 int sqn_json_reader_depth(const sqn_json_reader *r);
-/* SQN_FORMAT with "name: line L, column C: " before the message: for what the text should say, but does not. */
-sqn_status sqn_json_complain(const sqn_json_reader *r, const sqn_json_token *at, sqn_err *e, const char *format,
-                             ...) __attribute__((format(printf, 4, 5)));
+/* SQN_FORMAT with "name: line L, column C: " before the message: for what the text should say, but
+ * does not. */
+sqn_status sqn_json_complain(const sqn_json_reader *r, const sqn_json_token *at, sqn_err *e,
+                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 void sqn_json_reader_close(sqn_json_reader *r);
 
 #endif

@@ -13,7 +13,7 @@ enum { FLUSH_AT = 1 << 16 };
 struct sqn_json_writer {
     sqn_json_style style;
     sqn_json_sink *sink;
-    void *to; /* borrowed */
+    void *to;   /* borrowed */
     char *text; /* owned */
     size_t used, room;
     int depth;
@@ -125,10 +125,13 @@ static void put_quoted(sqn_json_writer *w, const char *text, size_t n) {
         if (size > 0) {
             put_special(w, code);
         } else if (w->style.replace_bad) {
-            if (w->style.ascii) put_escape(w, 0xfffd);
-            else put(w, "\xef\xbf\xbd", 3);
+            if (w->style.ascii)
+                put_escape(w, 0xfffd);
+            else
+                put(w, "\xef\xbf\xbd", 3);
         } else if (w->failure.code == SQN_OK) {
-            SQN_FAIL(&w->failure, SQN_FORMAT, "a string is not valid UTF-8: byte 0x%02x at offset %zu", *p,
+            SQN_FAIL(&w->failure, SQN_FORMAT,
+                     "a string is not valid UTF-8: byte 0x%02x at offset %zu", *p,
                      (size_t)(p - (const unsigned char *)text));
         }
         p += size > 0 ? size : 1;
@@ -164,9 +167,12 @@ void sqn_json_put_integer(sqn_json_writer *w, int64_t value) {
 void sqn_json_put_number(sqn_json_writer *w, double value) {
     char text[SQN_FLOAT_TEXT];
     lead_in(w);
-    if (isnan(value)) put(w, "NaN", 3);
-    else if (isinf(value)) put(w, value < 0 ? "-Infinity" : "Infinity", value < 0 ? 9 : 8);
-    else put(w, text, sqn_float_text(text, value));
+    if (isnan(value))
+        put(w, "NaN", 3);
+    else if (isinf(value))
+        put(w, value < 0 ? "-Infinity" : "Infinity", value < 0 ? 9 : 8);
+    else
+        put(w, text, sqn_float_text(text, value));
 }
 
 void sqn_json_put_boolean(sqn_json_writer *w, bool value) {
@@ -197,8 +203,8 @@ const char *sqn_json_writer_text(const sqn_json_writer *w, size_t *n) {
     return w->used > 0 ? w->text : "";
 }
 
-sqn_status sqn_json_writer_new(sqn_json_writer **out, sqn_json_style style, sqn_json_sink *sink, void *to,
-                               sqn_err *e) {
+sqn_status sqn_json_writer_new(sqn_json_writer **out, sqn_json_style style, sqn_json_sink *sink,
+                               void *to, sqn_err *e) {
     sqn_json_writer *w = *out = sqn_calloc(1, sizeof *w, e);
     if (w == NULL) return SQN_NOMEM;
     w->style = style;
