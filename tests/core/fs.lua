@@ -97,8 +97,8 @@ return {
   end,
 
   ["names"] = function()
-    local cases = { { "a/b", "b", "a" }, { "a/b//", "b", "a" }, { "b", "b", "." }, { "/", "/", "/" }, { "/b", "b", "/" },
-      { "", "", "." }, { "a//b", "b", "a" } }
+    local cases = { { "a/b", "b", "a" }, { "a/b//", "b", "a" }, { "b", "b", "." }, { "/", "/", "/" },
+      { "/b", "b", "/" }, { "", "", "." }, { "a//b", "b", "a" } }
     for _, c in ipairs(cases) do
       t.eq(fs.basename(c[1]), c[2], "basename of " .. c[1])
       t.eq(fs.dirname(c[1]), c[3], "dirname of " .. c[1])
