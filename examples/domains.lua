@@ -1,5 +1,6 @@
--- What the columns of the example databases are called in English, for examples/questions.lua. Kinds of columns: label (names
--- a row), text (few different values), number, year, date. `without` says in words that the value is NULL.
+-- What the columns of the example databases are called in English, for examples/questions.lua.
+-- Kinds of columns: label (names a row), text (few different values), number, year, date. `without` says in words that
+-- the value is NULL.
 
 local function column(name, kind, one, many, without)
   return { name = name, kind = kind, one = one, many = many or one .. "s", without = without }

@@ -1,17 +1,11 @@
 -- The kinds of questions that examples/questions.lua asks. A kind has
---   slots(domain, add): calls add(slot) for each combination of tables and columns that the kind can ask about;
---   make(slot, draw): the words and the SQL of one question; `draw` draws constants (see questions.lua);
---   phrases: ways to ask it; {word} stands for a word of `make`.
+--   slots(domain, add)     calls add(slot) for each combination of tables and columns that it can ask about;
+--   constants(slot, draw)  what the question says for each drawn constant, and what the SQL says;
+--   sql                    the statement: {word} is a table or column of the slot, or a constant;
+--   phrases                ways to ask it: {word} as above, {words} the plural.
 
----An identifier as SQL writes it: quoted where it must be.
-local function id(name)
-  if name:find "^[%a_][%w_]*$" then return name end
-  return '"' .. name:gsub('"', '""') .. '"'
-end
-local function of(relation, column) return id(relation.name) .. "." .. id(column.name) end
-local function quoted(value) return "'" .. tostring(value):gsub("'", "''") .. "'" end
-
----A value as a question shows it.
+---A text as SQL writes it, and a value as a question shows it.
+local function quoted(value) return "'" .. value:gsub("'", "''") .. "'" end
 local function shown(value) return type(value) == "number" and value or "'" .. value .. "'" end
 
 local function is(...)
@@ -19,8 +13,16 @@ local function is(...)
   for _, kind in ipairs { ... } do wanted[kind] = true end
   return function(column) return wanted[column.kind] end
 end
-local is_text, is_number, is_ordered = is "text", is "number", is("number", "year")
+local is_text, is_number, is_ordered, is_name = is "text", is "number", is("number", "year"), is("label", "text")
+local function is_own_name(column) return column.kind == "label" and column.name ~= "id" end
 local function is_nullable(column) return column.without end
+
+local COMPARE = { { "more than", ">" }, { "less than", "<" }, { "at least", ">=" }, { "at most", "<=" } }
+local TOTAL = { { "average", "AVG" }, { "total", "SUM" }, { "largest", "MAX" }, { "smallest", "MIN" } }
+local EXTREME = { { "highest", "DESC" }, { "lowest", "ASC" } }
+local SEVERAL = { "one", "two", "three", "four", "five" }
+
+-- Slots.
 
 ---Calls visit(relation, column) for the columns of a domain that `test` accepts.
 local function each(domain, test, visit)
@@ -31,8 +33,14 @@ local function each(domain, test, visit)
   end
 end
 
----Adds a slot for each (table, column to show, column to filter by); the two columns differ.
-local function shown_and_filtered(test)
+local function one_column(test)
+  return function(domain, add)
+    each(domain, test, function(relation, by) add { table = relation, by = by } end)
+  end
+end
+
+---A column to show and another one of the same table, which `test` accepts, to filter or order by.
+local function two_columns(test)
   return function(domain, add)
     each(domain, test, function(relation, by)
       for _, show in ipairs(relation.columns) do
@@ -42,13 +50,6 @@ local function shown_and_filtered(test)
   end
 end
 
-local function one_column(test)
-  return function(domain, add)
-    each(domain, test, function(relation, by) add { table = relation, by = by } end)
-  end
-end
-
----Adds a slot for each pair of columns of one table: one that groups or filters, one number.
 local function text_and_number(domain, add)
   each(domain, is_text, function(relation, by)
     for _, column in ipairs(relation.columns) do
@@ -63,62 +64,140 @@ local function find(domain, name)
   end
 end
 
----Calls visit(child, parent, join) for each foreign key.
+---Calls visit(child, parent, key) for each foreign key.
 local function each_join(domain, visit)
-  for _, join in ipairs(domain.joins) do visit(find(domain, join[1]), find(domain, join[3]), join) end
+  for _, join in ipairs(domain.joins) do visit(find(domain, join[1]), find(domain, join[3]), { name = join[2] }) end
 end
 
-local function on(join)
-  return ("JOIN %s ON %s.%s = %s.id"):format(id(join[3]), id(join[1]), id(join[2]), id(join[3]))
-end
-
----Words that every question of a slot can use.
-local function words(slot, more)
-  local w = { table = slot.table and slot.table.one, tables = slot.table and slot.table.many }
-  for _, role in ipairs { "show", "by", "number", "group" } do
-    local column = slot[role]
-    if column then w[role], w[role .. "s"] = column.one, column.many end
+---Slots of a child and its parent: a column of the child in role `a`, one of the parent in role `b`.
+local function two_tables(a, is_a, b, is_b)
+  return function(domain, add)
+    each_join(domain, function(child, parent, key)
+      for _, x in ipairs(child.columns) do
+        for _, y in ipairs(parent.columns) do
+          if is_a(x) and is_b(y) then add { child = child, parent = parent, key = key, [a] = x, [b] = y } end
+        end
+      end
+    end)
   end
-  for k, v in pairs(more or {}) do w[k] = v end
-  return w
 end
 
-local function select_where(slot, condition, ...)
-  return ("SELECT %s FROM %s WHERE %s " .. condition):format(id(slot.show.name), id(slot.table.name), id(slot.by.name), ...)
+local function any() return true end
+
+---Slots of the three tables: grouped by a column of one end, filtered by a column of the other.
+local function three_tables(domain, add)
+  local first, second = domain.joins[1], domain.joins[2]
+  local ends = { find(domain, first[3]), find(domain, second[3]) }
+  for i, one in ipairs(ends) do
+    local other = ends[3 - i]
+    for _, group in ipairs(one.columns) do
+      for _, by in ipairs(other.columns) do
+        if is_name(group) and is_name(by) then
+          add {
+            table = find(domain, first[1]), one = one, other = other, group = group, by = by,
+            ends = { name = ends[1].name }, key = { name = first[2] },
+            second = { name = second[3] }, owner = { name = second[1] }, second_key = { name = second[2] },
+          }
+        end
+      end
+    end
+  end
 end
 
-local COMPARE = { { "more than", ">" }, { "less than", "<" }, { "at least", ">=" }, { "at most", "<=" } }
-local TOTAL = { { "average", "AVG" }, { "total", "SUM" }, { "largest", "MAX" }, { "smallest", "MIN" } }
-local EXTREME = { { "highest", "DESC" }, { "lowest", "ASC" } }
-local SEVERAL = { "two", "three", "four", "five" }
+-- Constants: a table of words for the question, one for the SQL.
+
+local function value_of(role)
+  return function(slot, draw)
+    local value = draw.value(slot[role], slot.by)
+    return { value = shown(value) }, { value = type(value) == "number" and value or quoted(value) }
+  end
+end
+local value = value_of "table"
+
+local function compared(slot, draw)
+  local compare, n = draw.one(COMPARE), draw.number(slot.table or slot.child, slot.by)
+  return { than = compare[1] .. " " .. n }, { than = compare[2] .. " " .. n }
+end
+
+local function total(_, draw)
+  local chosen = draw.one(TOTAL)
+  return { total = chosen[1] }, { total = chosen[2] }
+end
+
+local function day(slot, draw)
+  local way, date = draw.one { { "after", ">" }, { "before", "<" } }, draw.day(slot.table, slot.by)
+  return { than = way[1] .. " " .. date }, { than = way[2] .. " " .. quoted(date) }
+end
+
+local function range(slot, draw)
+  local is_date = slot.by.kind == "date"
+  local one = is_date and draw.day or draw.number
+  local low, high = one(slot.table, slot.by), one(slot.table, slot.by)
+  while low == high do high = one(slot.table, slot.by) end
+  if (tonumber(low) or low) > (tonumber(high) or high) then low, high = high, low end
+  return { low = low, high = high }, { low = is_date and quoted(low) or low, high = is_date and quoted(high) or high }
+end
+
+local function total_and_value(slot, draw)
+  local words, sql = value(slot, draw)
+  local chosen = draw.one(TOTAL)
+  words.total, sql.total = chosen[1], chosen[2]
+  return words, sql
+end
+
+local function number_of_rows(_, draw)
+  local compare, n = draw.one(COMPARE), draw.small(1, 9)
+  return { than = compare[1] .. " " .. n }, { than = compare[2] .. " " .. n }
+end
+
+local function extreme(_, draw)
+  local most, n = draw.one(EXTREME), draw.small(2, 5)
+  return { most = most[1], several = SEVERAL[n] }, { most = most[2], several = n }
+end
+
+local function average(_, draw)
+  local way = draw.one { { "above", ">" }, { "below", "<" } }
+  return { than = way[1] }, { than = way[2] }
+end
+
+local function initial(slot, draw)
+  local letter = draw.initial(slot.table, slot.by)
+  return { letter = shown(letter) }, { letter = quoted(letter .. "%") }
+end
+
+---A number of the child, or one of its texts.
+local function condition_on_child(slot, draw)
+  if not is_text(slot.by) then return compared(slot, draw) end
+  local words, sql = value_of "child"(slot, draw)
+  return { than = words.value }, { than = "= " .. sql.value }
+end
+
+---A word that only the evidence explains.
+local function defined(slot, draw)
+  local words, sql = compared(slot, draw)
+  local adjective = draw.one { "big", "special", "notable", "minor" }
+  return { adjective = adjective, evidence = ("%s: %s %s"):format(adjective, slot.by.one, words.than) }, sql
+end
+
+local function without(slot) return { without = slot.by.without }, {} end
 
 return {
   {
     name = "lookup",
-    slots = function(domain, add)
-      for _, relation in ipairs(domain.tables) do
-        for i, show in ipairs(relation.columns) do
-          if i > 1 then add { table = relation, show = show, by = relation.label } end
-        end
-      end
-    end,
-    make = function(slot, draw)
-      local value = draw.value(slot.table, slot.by)
-      local literal = type(value) == "number" and value or quoted(value)
-      return words(slot, { value = shown(value) }), select_where(slot, "= %s", literal)
-    end,
+    slots = two_columns(is_own_name),
+    constants = value,
+    sql = "SELECT {show} FROM {table} WHERE {by} = {value}",
     phrases = {
-      "What is the {show} of the {table} {value}?", "Show the {show} of {table} {value}.",
+      "What is the {show} of the {table} {value}?",
+      "Show the {show} of {table} {value}.",
       "Which {show} does the {table} {value} have?",
     },
   },
   {
     name = "text filter",
-    slots = shown_and_filtered(is_text),
-    make = function(slot, draw)
-      local value = draw.value(slot.table, slot.by)
-      return words(slot, { value = shown(value) }), select_where(slot, "= %s", quoted(value))
-    end,
+    slots = two_columns(is_text),
+    constants = value,
+    sql = "SELECT {show} FROM {table} WHERE {by} = {value}",
     phrases = {
       "List the {shows} of the {tables} whose {by} is {value}.",
       "Give the {shows} of all {tables} with the {by} {value}.",
@@ -127,45 +206,43 @@ return {
   },
   {
     name = "number filter",
-    slots = shown_and_filtered(is_ordered),
-    make = function(slot, draw)
-      local compare, n = draw.one(COMPARE), draw.number(slot.table, slot.by)
-      return words(slot, { than = compare[1], n = n }), select_where(slot, "%s %s", compare[2], n)
-    end,
+    slots = two_columns(is_ordered),
+    constants = compared,
+    sql = "SELECT {show} FROM {table} WHERE {by} {than}",
     phrases = {
-      "List the {shows} of the {tables} whose {by} is {than} {n}.",
-      "Show the {shows} of all {tables} with a {by} of {than} {n}.",
-      "Which {tables} have a {by} of {than} {n}? Give their {shows}.",
+      "List the {shows} of the {tables} whose {by} is {than}.",
+      "Show the {shows} of all {tables} with a {by} of {than}.",
+      "Which {tables} have a {by} of {than}? Give their {shows}.",
     },
   },
   {
     name = "date filter",
-    slots = shown_and_filtered(is "date"),
-    make = function(slot, draw)
-      local compare = draw.one { { "after", ">" }, { "before", "<" } }
-      local day = draw.day(slot.table, slot.by)
-      return words(slot, { than = compare[1], day = day }), select_where(slot, "%s %s", compare[2], quoted(day))
-    end,
+    slots = two_columns(is "date"),
+    constants = day,
+    sql = "SELECT {show} FROM {table} WHERE {by} {than}",
     phrases = {
-      "List the {shows} of the {tables} whose {by} is {than} {day}.",
-      "Show the {shows} of all {tables} with a {by} {than} {day}.",
+      "List the {shows} of the {tables} whose {by} is {than}.",
+      "Show the {shows} of all {tables} with a {by} {than}.",
     },
   },
   {
     name = "null",
-    slots = shown_and_filtered(is_nullable),
-    make = function(slot) return words(slot, { without = slot.by.without }), select_where(slot, "IS NULL") end,
+    slots = two_columns(is_nullable),
+    constants = without,
+    sql = "SELECT {show} FROM {table} WHERE {by} IS NULL",
     phrases = {
-      "List the {shows} of the {tables} with {without}.", "What are the {shows} of {tables} that have {without}?",
+      "List the {shows} of the {tables} with {without}.",
+      "What are the {shows} of {tables} that have {without}?",
       "Show the {shows} of all {tables} which have {without}.",
     },
   },
   {
     name = "not null",
-    slots = shown_and_filtered(is_nullable),
-    make = function(slot) return words(slot), select_where(slot, "IS NOT NULL") end,
+    slots = two_columns(is_nullable),
+    sql = "SELECT {show} FROM {table} WHERE {by} IS NOT NULL",
     phrases = {
-      "List the {shows} of the {tables} with a known {by}.", "What are the {shows} of {tables} whose {by} is known?",
+      "List the {shows} of the {tables} with a known {by}.",
+      "What are the {shows} of {tables} whose {by} is known?",
     },
   },
   {
@@ -173,29 +250,25 @@ return {
     slots = function(domain, add)
       for _, relation in ipairs(domain.tables) do add { table = relation } end
     end,
-    make = function(slot) return words(slot), ("SELECT COUNT(*) FROM %s"):format(id(slot.table.name)) end,
+    sql = "SELECT COUNT(*) FROM {table}",
     phrases = { "How many {tables} are there?", "Count the {tables}.", "What is the number of {tables}?" },
   },
   {
     name = "count filter",
     slots = one_column(is_text),
-    make = function(slot, draw)
-      local value = draw.value(slot.table, slot.by)
-      return words(slot, { value = shown(value) }),
-        ("SELECT COUNT(*) FROM %s WHERE %s = %s"):format(id(slot.table.name), id(slot.by.name), quoted(value))
-    end,
+    constants = value,
+    sql = "SELECT COUNT(*) FROM {table} WHERE {by} = {value}",
     phrases = {
-      "How many {tables} have the {by} {value}?", "Count the {tables} whose {by} is {value}.",
+      "How many {tables} have the {by} {value}?",
+      "Count the {tables} whose {by} is {value}.",
       "What is the number of {tables} with {by} {value}?",
     },
   },
   {
     name = "aggregate",
     slots = one_column(is_number),
-    make = function(slot, draw)
-      local total = draw.one(TOTAL)
-      return words(slot, { total = total[1] }), ("SELECT %s(%s) FROM %s"):format(total[2], id(slot.by.name), id(slot.table.name))
-    end,
+    constants = total,
+    sql = "SELECT {total}({by}) FROM {table}",
     phrases = {
       "What is the {total} {by} of all {tables}?",
       "Find the {total} {by} of the {tables}.",
@@ -205,11 +278,8 @@ return {
   {
     name = "aggregate filter",
     slots = text_and_number,
-    make = function(slot, draw)
-      local total, value = draw.one(TOTAL), draw.value(slot.table, slot.by)
-      return words(slot, { total = total[1], value = shown(value) }), ("SELECT %s(%s) FROM %s WHERE %s = %s"):format(total[2],
-        id(slot.number.name), id(slot.table.name), id(slot.by.name), quoted(value))
-    end,
+    constants = total_and_value,
+    sql = "SELECT {total}({number}) FROM {table} WHERE {by} = {value}",
     phrases = {
       "What is the {total} {number} of the {tables} whose {by} is {value}?",
       "Find the {total} {number} of {tables} with {by} {value}.",
@@ -218,10 +288,7 @@ return {
   {
     name = "group",
     slots = one_column(is_text),
-    make = function(slot)
-      local by = id(slot.by.name)
-      return words(slot), ("SELECT %s, COUNT(*) FROM %s GROUP BY %s"):format(by, id(slot.table.name), by)
-    end,
+    sql = "SELECT {by}, COUNT(*) FROM {table} GROUP BY {by}",
     phrases = {
       "How many {tables} are there for each {by}?",
       "Count the {tables} of each {by}.",
@@ -232,11 +299,8 @@ return {
   {
     name = "group aggregate",
     slots = text_and_number,
-    make = function(slot, draw)
-      local total, by = draw.one(TOTAL), id(slot.by.name)
-      return words(slot, { total = total[1] }),
-        ("SELECT %s, %s(%s) FROM %s GROUP BY %s"):format(by, total[2], id(slot.number.name), id(slot.table.name), by)
-    end,
+    constants = total,
+    sql = "SELECT {by}, {total}({number}) FROM {table} GROUP BY {by}",
     phrases = {
       "What is the {total} {number} of the {tables} for each {by}?",
       "For each {by}, give the {total} {number} of the {tables}.",
@@ -245,37 +309,28 @@ return {
   {
     name = "having",
     slots = one_column(is_text),
-    make = function(slot, draw)
-      local compare, by, n = draw.one(COMPARE), id(slot.by.name), draw.small(1, 9)
-      return words(slot, { than = compare[1], n = n }), ("SELECT %s FROM %s GROUP BY %s HAVING COUNT(*) %s %d"):format(by,
-        id(slot.table.name), by, compare[2], n)
-    end,
+    constants = number_of_rows,
+    sql = "SELECT {by} FROM {table} GROUP BY {by} HAVING COUNT(*) {than}",
     phrases = {
-      "Which {bys} have {than} {n} {tables}?",
-      "List the {bys} with {than} {n} {tables}.",
-      "Find each {by} that has {than} {n} {tables}.",
+      "Which {bys} have {than} {tables}?",
+      "List the {bys} with {than} {tables}.",
+      "Find each {by} that has {than} {tables}.",
     },
   },
   {
     name = "top",
-    slots = shown_and_filtered(is_ordered),
-    make = function(slot, draw)
-      local extreme, n = draw.one(EXTREME), draw.small(2, 5)
-      return words(slot, { most = extreme[1], n = SEVERAL[n - 1] }),
-        ("SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s %s LIMIT %d"):format(id(slot.show.name), id(slot.table.name),
-          id(slot.by.name), id(slot.by.name), extreme[2], n)
-    end,
+    slots = two_columns(is_ordered),
+    constants = extreme,
+    sql = "SELECT {show} FROM {table} WHERE {by} IS NOT NULL ORDER BY {by} {most} LIMIT {several}",
     phrases = {
-      "List the {shows} of the {n} {tables} with the {most} {by}.",
-      "Which {n} {tables} have the {most} {by}? Show their {shows}.",
+      "List the {shows} of the {several} {tables} with the {most} {by}.",
+      "Which {several} {tables} have the {most} {by}? Show their {shows}.",
     },
   },
   {
     name = "distinct",
     slots = one_column(is_text),
-    make = function(slot)
-      return words(slot), ("SELECT DISTINCT %s FROM %s"):format(id(slot.by.name), id(slot.table.name))
-    end,
+    sql = "SELECT DISTINCT {by} FROM {table}",
     phrases = {
       "Which different {bys} do the {tables} have?",
       "List the distinct {bys} of the {tables}.",
@@ -284,15 +339,9 @@ return {
   },
   {
     name = "between",
-    slots = shown_and_filtered(is("number", "year", "date")),
-    make = function(slot, draw)
-      local draw_one = slot.by.kind == "date" and draw.day or draw.number
-      local low, high
-      repeat low, high = draw_one(slot.table, slot.by), draw_one(slot.table, slot.by) until low ~= high
-      if (tonumber(low) or low) > (tonumber(high) or high) then low, high = high, low end
-      local condition = slot.by.kind == "date" and "BETWEEN '%s' AND '%s'" or "BETWEEN %s AND %s"
-      return words(slot, { low = low, high = high }), select_where(slot, condition, low, high)
-    end,
+    slots = two_columns(is("number", "year", "date")),
+    constants = range,
+    sql = "SELECT {show} FROM {table} WHERE {by} BETWEEN {low} AND {high}",
     phrases = {
       "List the {shows} of the {tables} whose {by} is between {low} and {high}.",
       "Show the {shows} of {tables} with a {by} from {low} to {high}.",
@@ -300,18 +349,9 @@ return {
   },
   {
     name = "like",
-    slots = function(domain, add)
-      for _, relation in ipairs(domain.tables) do
-        local by = relation.label
-        for i, show in ipairs(relation.columns) do
-          if by.name ~= "id" then add { table = relation, show = i == 1 and by or show, by = by } end
-        end
-      end
-    end,
-    make = function(slot, draw)
-      local letter = draw.initial(slot.table, slot.by)
-      return words(slot, { letter = shown(letter) }), select_where(slot, "LIKE '%s%%'", letter)
-    end,
+    slots = two_columns(is_own_name),
+    constants = initial,
+    sql = "SELECT {show} FROM {table} WHERE {by} LIKE {letter}",
     phrases = {
       "List the {shows} of the {tables} whose {by} starts with {letter}.",
       "Show the {shows} of {tables} with a {by} beginning with {letter}.",
@@ -319,135 +359,66 @@ return {
   },
   {
     name = "join filter",
-    slots = function(domain, add)
-      each_join(domain, function(child, parent, join)
-        for _, show in ipairs(child.columns) do
-          for _, by in ipairs(parent.columns) do
-            if by.kind == "label" or by.kind == "text" then
-              add { table = child, parent = parent, join = join, show = show, by = by }
-            end
-          end
-        end
-      end)
-    end,
-    make = function(slot, draw)
-      local value = draw.value(slot.parent, slot.by)
-      return words(slot, { parent = slot.parent.one, parents = slot.parent.many, value = shown(value) }),
-        ("SELECT %s FROM %s %s WHERE %s = %s"):format(of(slot.table, slot.show), id(slot.table.name), on(slot.join),
-          of(slot.parent, slot.by), quoted(value))
-    end,
+    slots = two_tables("show", any, "by", is_name),
+    constants = value_of "parent",
+    sql = "SELECT {child}.{show} FROM {child} JOIN {parent} ON {child}.{key} = {parent}.id "
+      .. "WHERE {parent}.{by} = {value}",
     phrases = {
-      "List the {shows} of the {tables} of the {parent} with the {by} {value}.",
-      "What are the {shows} of {tables} whose {parent} has the {by} {value}?",
+      "List the {shows} of the {childs} of the {parent} with the {by} {value}.",
+      "What are the {shows} of {childs} whose {parent} has the {by} {value}?",
     },
   },
   {
     name = "join group",
-    slots = function(domain, add)
-      each_join(domain, function(child, parent, join)
-        for _, by in ipairs(parent.columns) do
-          for _, number in ipairs(child.columns) do
-            if (by.kind == "label" or by.kind == "text") and is_number(number) then
-              add { table = child, parent = parent, join = join, by = by, number = number }
-            end
-          end
-        end
-      end)
-    end,
-    make = function(slot, draw)
-      local total, by = draw.one(TOTAL), of(slot.parent, slot.by)
-      return words(slot, { parent = slot.parent.one, total = total[1] }),
-        ("SELECT %s, %s(%s) FROM %s %s GROUP BY %s"):format(by, total[2], of(slot.table, slot.number), id(slot.table.name),
-          on(slot.join), by)
-    end,
+    slots = two_tables("number", is_number, "by", is_name),
+    constants = total,
+    sql = "SELECT {parent}.{by}, {total}({child}.{number}) FROM {child} JOIN {parent} ON {child}.{key} = {parent}.id "
+      .. "GROUP BY {parent}.{by}",
     phrases = {
-      "What is the {total} {number} of the {tables} for each {by} of the {parent}?",
-      "For each {parent} {by}, give the {total} {number} of the {tables}.",
+      "What is the {total} {number} of the {childs} for each {by} of the {parent}?",
+      "For each {parent} {by}, give the {total} {number} of the {childs}.",
     },
   },
   {
     name = "three tables",
-    slots = function(domain, add)
-      local joins = domain.joins
-      local base, first, second = find(domain, joins[1][1]), find(domain, joins[1][3]), find(domain, joins[2][3])
-      for _, pair in ipairs { { first, second }, { second, first } } do
-        for _, group in ipairs(pair[1].columns) do
-          for _, by in ipairs(pair[2].columns) do
-            local grouped = group.kind == "text" or group.kind == "label"
-            if grouped and (by.kind == "text" or by.kind == "label") then
-              add { table = base, group_in = pair[1], group = group, by_in = pair[2], by = by, joins = joins }
-            end
-          end
-        end
-      end
-    end,
-    make = function(slot, draw)
-      local value, group = draw.value(slot.by_in, slot.by), of(slot.group_in, slot.group)
-      return words(slot, { first = slot.group_in.one, second = slot.by_in.one, value = shown(value) }),
-        ("SELECT %s, COUNT(*) FROM %s %s %s WHERE %s = %s GROUP BY %s"):format(group, id(slot.table.name), on(slot.joins[1]),
-          on(slot.joins[2]), of(slot.by_in, slot.by), quoted(value), group)
-    end,
+    slots = three_tables,
+    constants = value_of "other",
+    sql = "SELECT {one}.{group}, COUNT(*) FROM {table} JOIN {ends} ON {table}.{key} = {ends}.id "
+      .. "JOIN {second} ON {owner}.{second_key} = {second}.id WHERE {other}.{by} = {value} GROUP BY {one}.{group}",
     phrases = {
-      "For each {first} {group}, how many {tables} have a {second} with the {by} {value}?",
-      "Count the {tables} with {second} {by} {value} for each {first} {group}.",
+      "For each {one} {group}, how many {tables} have a {other} with the {by} {value}?",
+      "Count the {tables} with {other} {by} {value} for each {one} {group}.",
     },
   },
   {
     name = "in",
-    slots = function(domain, add)
-      each_join(domain, function(child, parent, join)
-        for _, by in ipairs(child.columns) do
-          for _, show in ipairs(parent.columns) do
-            if is_ordered(by) or is_text(by) then
-              add { table = parent, child = child, join = join, show = show, by = by }
-            end
-          end
-        end
-      end)
-    end,
-    make = function(slot, draw)
-      local than, condition
-      if is_text(slot.by) then
-        local value = draw.value(slot.child, slot.by)
-        than, condition = shown(value), "= " .. quoted(value)
-      else
-        local compare, n = draw.one(COMPARE), draw.number(slot.child, slot.by)
-        than, condition = compare[1] .. " " .. n, compare[2] .. " " .. n
-      end
-      return words(slot, { child = slot.child.one, than = than }),
-        ("SELECT %s FROM %s WHERE id IN (SELECT %s FROM %s WHERE %s %s)"):format(id(slot.show.name), id(slot.table.name),
-          id(slot.join[2]), id(slot.child.name), id(slot.by.name), condition)
-    end,
+    slots = two_tables("by", is("number", "year", "text"), "show", any),
+    constants = condition_on_child,
+    sql = "SELECT {show} FROM {parent} WHERE id IN (SELECT {key} FROM {child} WHERE {by} {than})",
     phrases = {
-      "List the {shows} of the {tables} that have a {child} whose {by} is {than}.",
-      "Show the {shows} of {tables} with any {child} with a {by} of {than}.",
+      "List the {shows} of the {parents} that have a {child} whose {by} is {than}.",
+      "Show the {shows} of {parents} with any {child} with a {by} of {than}.",
     },
   },
   {
     name = "not in",
     slots = function(domain, add)
-      each_join(domain, function(child, parent, join)
-        for _, show in ipairs(parent.columns) do add { table = parent, child = child, join = join, show = show } end
+      each_join(domain, function(child, parent, key)
+        for _, show in ipairs(parent.columns) do add { child = child, parent = parent, key = key, show = show } end
       end)
     end,
-    make = function(slot)
-      return words(slot, { children = slot.child.many, child = slot.child.one }),
-        ("SELECT %s FROM %s WHERE id NOT IN (SELECT %s FROM %s)"):format(id(slot.show.name), id(slot.table.name),
-          id(slot.join[2]), id(slot.child.name))
-    end,
+    sql = "SELECT {show} FROM {parent} WHERE id NOT IN (SELECT {key} FROM {child})",
     phrases = {
-      "List the {shows} of the {tables} without any {child}.",
-      "What are the {shows} of {tables} that have no {children}?",
-      "Show the {shows} of all {tables} which have no {child}.",
+      "List the {shows} of the {parents} without any {child}.",
+      "What are the {shows} of {parents} that have no {childs}?",
+      "Show the {shows} of all {parents} which have no {child}.",
     },
   },
   {
     name = "scalar",
-    slots = shown_and_filtered(is_number),
-    make = function(slot, draw)
-      local compare, by, from = draw.one { { "above", ">" }, { "below", "<" } }, id(slot.by.name), id(slot.table.name)
-      return words(slot, { than = compare[1] }), select_where(slot, "%s (SELECT AVG(%s) FROM %s)", compare[2], by, from)
-    end,
+    slots = two_columns(is_number),
+    constants = average,
+    sql = "SELECT {show} FROM {table} WHERE {by} {than} (SELECT AVG({by}) FROM {table})",
     phrases = {
       "List the {shows} of the {tables} whose {by} is {than} average.",
       "Which {tables} have a {by} {than} the average? Give their {shows}.",
@@ -456,17 +427,9 @@ return {
   },
   {
     name = "evidence",
-    slots = shown_and_filtered(is_number),
-    make = function(slot, draw)
-      local adjective = draw.one { "big", "special", "notable", "minor" }
-      local compare, n = draw.one(COMPARE), draw.number(slot.table, slot.by)
-      local w = words(slot, { adjective = adjective })
-      w.evidence = ("%s: %s %s %s"):format(adjective, slot.by.one, compare[1], n)
-      return w, select_where(slot, "%s %s", compare[2], n)
-    end,
-    phrases = {
-      "List the {shows} of the {adjective} {tables}.",
-      "What are the {shows} of all {adjective} {tables}?",
-    },
+    slots = two_columns(is_number),
+    constants = defined,
+    sql = "SELECT {show} FROM {table} WHERE {by} {than}",
+    phrases = { "List the {shows} of the {adjective} {tables}.", "What are the {shows} of all {adjective} {tables}?" },
   },
 }
