@@ -29,6 +29,8 @@ typedef enum bind_kind {
     BIND_NAMES,
     BIND_TOKENIZER,
     BIND_TOKEN_STREAM,
+    BIND_TOKENIZER_WORK,
+    BIND_BPE_TRAINER,
     BIND_DB,
     BIND_DB_RESULT,
     BIND_SCHEMA,
