@@ -19,7 +19,7 @@ local Tokenizer = {}
 ---@return sqlune.Tokenizer? tokenizer, string? message, string? code
 function tokenizer.load(path) end
 
----The ids of a text, and with `offsets` where each token stands: {start, stop} in code points from 0, stop not included.
+---The ids of a text; with `offsets`, where each token stands, too: {start, stop} in code points from 0, stop excluded.
 ---Text that is not UTF-8 gives nil, message, code.
 ---@param text string
 ---@param opts? sqlune.tokenizer.EncodeOpts
