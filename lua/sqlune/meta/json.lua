@@ -51,8 +51,8 @@ function json.write(path, value, style) end
 ---@return table t  the same table
 function json.array(t) end
 
----Makes an ordered object: `json.object("b", 1, "a", 2)` or `json.object { { "b", 1 }, { "a", 2 } }`. Keys assigned later
----come last; `pairs` follows the order.
+---Makes an ordered object: `json.object("b", 1, "a", 2)` or `json.object { { "b", 1 }, { "a", 2 } }`. Keys assigned
+---later come last; `pairs` follows the order.
 ---@param ... any  key, value, key, value …, or one list of pairs
 ---@return table
 function json.object(...) end
