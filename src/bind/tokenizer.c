@@ -3,6 +3,7 @@
 
 #include "bind/bind.h"
 #include "core/alloc.h"
+#include "text/bpe_train.h"
 #include "text/tokenizer.h"
 
 /* What one call needs for a while; freed when it returns or throws. */
@@ -249,6 +250,79 @@ static int l_stream_finish(lua_State *L) { /* -> what was held back */
     return 1;
 }
 
+/* Gives every text of the list or iterator at idx to the trainer. [-0, +0, e] */
+static bool add_texts(lua_State *L, int idx, sqn_bpe_trainer *t, sqn_err *e) {
+    bool list = lua_type(L, idx) == LUA_TTABLE && luaL_getmetafield(L, idx, "__call") == LUA_TNIL;
+    lua_settop(L, idx);
+    for (lua_Integer i = 1;; i++) {
+        if (list) {
+            lua_rawgeti(L, idx, i);
+        } else {
+            lua_pushvalue(L, idx);
+            lua_call(L, 0, 1);
+        }
+        if (lua_isnil(L, -1)) return true;
+        sqn_text text;
+        if (lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "text %d is no string but %s", (int)i, luaL_typename(L, -1));
+        text.data = lua_tolstring(L, -1, &text.count);
+        sqn_status status = sqn_bpe_trainer_add(t, text, e);
+        if (status != SQN_OK) {
+            sqn_err_prefix(e, status, "text %lld", (long long)i);
+            return false;
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* The special tokens at idx, nil or a list of strings, as borrowed texts. [-0, +0, e] */
+static void check_specials(lua_State *L, int idx, work *w) {
+    for (size_t i = 0; i < w->count; i++) {
+        if (lua_rawgeti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "option 'special' must be a list of strings");
+        w->texts[i].data = lua_tolstring(L, -1, &w->texts[i].count);
+        lua_pop(L, 1);
+    }
+}
+
+static int l_train(lua_State *L) { /* {texts=, vocab_size=, special=, path=, min_count=} */
+    static const char *const allowed[] = {"texts", "vocab_size", "special",
+                                          "path",  "min_count",  NULL};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    bind_options_check(L, 1, allowed);
+    int64_t vocab_size = bind_option_integer(L, 1, "vocab_size", 0);
+    int64_t min_count = bind_option_integer(L, 1, "min_count", 2);
+    const char *path = bind_option_string(L, 1, "path", NULL);
+    if (path == NULL) return luaL_error(L, "option 'path' is missing: the tokenizer.json to write");
+    if (vocab_size < 0) vocab_size = 0;
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "special"); /* 2 */
+    lua_getfield(L, 1, "texts");   /* 3 */
+    if (!lua_isnil(L, 2) && !lua_istable(L, 2))
+        return luaL_error(L, "option 'special' must be a list of strings");
+    work *w = push_work(L, lua_isnil(L, 2) ? 0 : lua_rawlen(L, 2)); /* 4 */
+    check_specials(L, 2, w);
+    sqn_err e = SQN_ERR_INIT;
+    bind_box *box = bind_push_box(L, BIND_BPE_TRAINER); /* 5 */
+    lua_toclose(L, 5);
+    sqn_bpe_trainer *t = NULL;
+    if (sqn_bpe_trainer_new(&t, (size_t)vocab_size, w->texts, w->count, &e))
+        return bind_error(L, &e);
+    box->self = t;
+    lua_pushvalue(L, 3); /* 6 */
+    if (!add_texts(L, 6, t, &e) ||
+        sqn_bpe_trainer_run(t, (uint64_t)(min_count < 1 ? 1 : min_count), &e) ||
+        sqn_bpe_trainer_write(t, path, &e))
+        return bind_error(L, &e);
+    int before = lua_gettop(L);
+    lua_pushcfunction(L, l_load);
+    lua_pushstring(L, path);
+    lua_call(L, 1, LUA_MULTRET);
+    return lua_gettop(L) - before;
+}
+
+static void release_trainer(void *self) { sqn_bpe_trainer_close(self); }
+
 static const luaL_Reg methods[] = {
     {"encode", l_encode},
     {"encode_many", l_encode_many},
@@ -284,13 +358,16 @@ static const bind_type tokenizer_type = {"tokenizer", release_tokenizer, NULL, t
 static const bind_type stream_type = {"token stream", release_stream, stream_methods, NULL};
 static const bind_type work_type = {"tokenizer work", work_release, NULL, NULL};
 
-static const luaL_Reg functions[] = {{"load", l_load}, {NULL, NULL}};
+static const bind_type trainer_type = {"BPE trainer", release_trainer, NULL, NULL};
+
+static const luaL_Reg functions[] = {{"load", l_load}, {"train", l_train}, {NULL, NULL}};
 
 int l_open_tokenizer(lua_State *L);
 int l_open_tokenizer(lua_State *L) {
     bind_register(L, BIND_TOKENIZER, &tokenizer_type);
     bind_register(L, BIND_TOKEN_STREAM, &stream_type);
     bind_register(L, BIND_TOKENIZER_WORK, &work_type);
+    bind_register(L, BIND_BPE_TRAINER, &trainer_type);
     luaL_newlib(L, functions);
     return 1;
 }

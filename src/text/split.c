@@ -127,14 +127,16 @@ size_t sqn_split_next(const sqn_split *s, const char *text, size_t n) {
     return n;
 }
 
+const char sqn_split_qwen2_regex[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+                                     "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
+                                     "|\\s+(?!\\S)|\\s+";
+
 bool sqn_split_known(const char *regex, sqn_split *out) {
     static const struct {
         const char *regex;
         sqn_split step;
     } known[] = {
-        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+"
-         "[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-         {.kind = SQN_SPLIT_QWEN2, .digits = 1}},
+        {sqn_split_qwen2_regex, {.kind = SQN_SPLIT_QWEN2, .digits = 1}},
         {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?"
          "[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
          {.kind = SQN_SPLIT_QWEN2, .digits = 3}}, /* Llama 3 */

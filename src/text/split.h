@@ -25,6 +25,7 @@ typedef struct sqn_split {
     size_t mark_bytes;
 } sqn_split;
 
+extern const char sqn_split_qwen2_regex[];
 /* The step for a regular expression of a "Split" with behavior "Isolated"; false: not known. */
 bool sqn_split_known(const char *regex, sqn_split *out);
 /* The length in bytes of the first word of a text that is not empty. */

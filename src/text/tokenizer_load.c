@@ -5,9 +5,7 @@
  */
 #include "text/tokenizer_load.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/stat.h>
+#include "io/file.h"
 
 static sqn_status unsupported(const char *key, const char *type, sqn_err *e) {
     return SQN_FAIL(e, SQN_FORMAT, "key '%s': \"%.60s\" is not supported", key,
@@ -237,23 +235,6 @@ static sqn_status read_all(sqn_tokenizer *t, const cJSON *root, sqn_err *e) {
     return sqn_load_model(t, model, e);
 }
 
-static sqn_status read_file(const char *path, sqn_bytes *out, sqn_err *e) {
-    FILE *f = fopen(path, "rb");
-    struct stat info;
-    if (f == NULL || fstat(fileno(f), &info) != 0) {
-        int reason = errno;
-        if (f != NULL) fclose(f);
-        return SQN_FAIL(e, SQN_IO, "%s", strerror(reason));
-    }
-    sqn_status status = sqn_bytes_reserve(out, (size_t)info.st_size + 1, e);
-    if (status == SQN_OK) {
-        out->count = fread(out->data, 1, (size_t)info.st_size, f);
-        if (ferror(f)) status = SQN_FAIL(e, SQN_IO, "%s", strerror(errno));
-    }
-    fclose(f);
-    return status;
-}
-
 /* cJSON would end a string at U+0000 without a word, so such a file is refused. */
 static const char *find_nul(const sqn_bytes *text) {
     const char *p = text->data, *end = p + text->count;
@@ -287,9 +268,9 @@ static sqn_status parse(const sqn_bytes *text, cJSON **out, sqn_err *e) {
 static sqn_status read_tokenizer(sqn_tokenizer *t, sqn_err *e) {
     sqn_bytes text = {0};
     cJSON *root = NULL;
-    sqn_status status = read_file(t->path, &text, e);
-    if (status == SQN_OK) status = parse(&text, &root, e);
-    sqn_bytes_release(&text);
+    SQN_TRY(sqn_file_read(t->path, &text.data, &text.count, e)); /* names the path itself */
+    sqn_status status = parse(&text, &root, e);
+    sqn_free(text.data);
     if (status == SQN_OK) status = read_all(t, root, e);
     cJSON_Delete(root);
     return status == SQN_OK ? SQN_OK : sqn_err_prefix(e, status, "%s", t->path);
@@ -303,12 +284,13 @@ sqn_status sqn_tokenizer_open(const char *path, sqn_tokenizer **out, sqn_err *e)
     atomic_init(&t->owners, 1);
     sqn_added_init(&t->added);
     sqn_added_init(&t->added_normalised);
-    struct stat info;
-    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    sqn_file_facts facts = {0};
+    SQN_GOTO(sqn_file_stat(path, &facts, e));
+    status = SQN_NOMEM;
     size_t n = strlen(path) + sizeof "/tokenizer.json";
     t->path = sqn_alloc(n, e);
     if (t->path == NULL) goto fail;
-    snprintf(t->path, n, "%s%s", path, folder ? "/tokenizer.json" : "");
+    snprintf(t->path, n, "%s%s", path, facts.folder ? "/tokenizer.json" : "");
     SQN_GOTO(sqn_scratch_pool_new(&t->pool, e));
     SQN_GOTO(read_tokenizer(t, e));
     *out = t;

@@ -19,6 +19,19 @@ local Tokenizer = {}
 ---@return sqlune.Tokenizer? tokenizer, string? message, string? code
 function tokenizer.load(path) end
 
+---@class sqlune.tokenizer.TrainOpts
+---@field texts string[]|fun(): string?  # to learn from: a list, or an iterator that ends with nil
+---@field vocab_size integer             # the 256 bytes and the special tokens count
+---@field path string                    # the tokenizer.json to write
+---@field special? string[]              # special tokens; they take the last ids
+---@field min_count? integer             # pairs seen less often are not merged (default 2)
+
+---Learns a byte-level BPE (NFC, words cut as Qwen2 does), writes it as a tokenizer.json that Hugging Face's `tokenizers`
+---reads, and loads it. The same texts and options give the same file.
+---@param opts sqlune.tokenizer.TrainOpts
+---@return sqlune.Tokenizer? tokenizer, string? message, string? code
+function tokenizer.train(opts) end
+
 ---The ids of a text; with `offsets`, where each token stands, too: {start, stop} in code points from 0, stop excluded.
 ---Text that is not UTF-8 gives nil, message, code.
 ---@param text string
