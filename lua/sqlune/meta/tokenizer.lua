@@ -26,7 +26,7 @@ function tokenizer.load(path) end
 ---@field special? string[]              # special tokens; they take the last ids
 ---@field min_count? integer             # pairs seen less often are not merged (default 2)
 
----Learns a byte-level BPE (NFC, words cut as Qwen2 does), writes it as a tokenizer.json that Hugging Face's `tokenizers`
+---Learns a byte-level BPE (NFC, words cut as Qwen2 does), writes it as a tokenizer.json that Hugging Face `tokenizers`
 ---reads, and loads it. The same texts and options give the same file.
 ---@param opts sqlune.tokenizer.TrainOpts
 ---@return sqlune.Tokenizer? tokenizer, string? message, string? code
