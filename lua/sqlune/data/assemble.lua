@@ -68,8 +68,7 @@ local function read_datasets(source)
   end
   local entries, message = config.load(source)
   if not entries then return nil, message end
-  local list, names = {}, json.keys(entries)
-  if #entries > 0 then names = entries end
+  local list, names = {}, #entries > 0 and entries or json.keys(entries)
   for i, name in ipairs(names) do
     local entry = entries[name] or name
     if #entries > 0 then name = type(entry) == "table" and entry.name or "number " .. i end

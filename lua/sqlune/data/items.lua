@@ -10,21 +10,19 @@ local M = {}
 ---@return integer? count
 ---@return string? message
 function M.each(path, visit)
-  local list, message = json.items(path)
+  local list <close>, message = json.items(path)
   if not list then return nil, message end
   local count = 0
-  local ok, wrong = pcall(function()
-    local items <close> = list
-    for item, number, line in items do
-      local where = ("%s: item %d (line %d)"):format(path, number, line)
-      if type(item) ~= "table" or json.is_array(item) then return where .. ": an object is expected" end
-      local why = visit(item, where, number)
-      if why then return why end
-      count = number
-    end
-  end)
-  if not ok or wrong then return nil, tostring(wrong) end
-  return count
+  while true do
+    local ok, item, number, line = pcall(list) -- raises where the file is broken
+    if not ok then return nil, tostring(item) end
+    if item == nil then return count end
+    local where = ("%s: item %d (line %d)"):format(path, number, line)
+    if type(item) ~= "table" or json.is_array(item) then return nil, where .. ": an object is expected" end
+    local why = visit(item, where, number)
+    if why then return nil, why end
+    count = number
+  end
 end
 
 ---The text under the first of some keys that the item has. JSON's null counts as absent.
