@@ -36,6 +36,8 @@ typedef enum bind_kind {
     BIND_DB,
     BIND_DB_RESULT,
     BIND_SCHEMA,
+    BIND_PARSED_SCHEMA,
+    BIND_TEXT,
     BIND_EVALUATOR,
     BIND_RNG,
     BIND_SCRATCH,

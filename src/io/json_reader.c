@@ -292,6 +292,10 @@ static sqn_status finish_number(sqn_json_reader *r, bool whole, sqn_json_token *
     }
     t->kind = SQN_JSON_FLOAT;
     t->number = strtod(r->scratch, NULL);
+    if (whole) {
+        t->text = r->scratch;
+        t->length = strlen(r->scratch);
+    }
     if (isinf(t->number))
         return wrong(r, "the number %.24s… is too large for a double", r->scratch);
     return SQN_OK;

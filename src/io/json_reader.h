@@ -34,8 +34,9 @@ typedef struct sqn_json_token {
     sqn_json_kind kind;
     int64_t integer; /* INTEGER */
     double number;   /* FLOAT, and INTEGER rounded */
-    const char
-        *text; /* KEY, STRING: borrowed until the next call; ends with a NUL that is not counted */
+    /* KEY, STRING: borrowed until the next call; ends with a NUL that is not counted. Of a FLOAT
+     * that stands for an integer beyond 64 bits: its digits. */
+    const char *text;
     size_t length;        /* bytes of text, which may hold NULs */
     int64_t line, column; /* where the token starts */
 } sqn_json_token;
