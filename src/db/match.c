@@ -52,9 +52,8 @@ static void find_kinds(search *s, int side) {
     s->kinds[side] = 0;
     for (int c = 0; c < s->columns; c++) {
         int k = 0;
-        while (k < s->kinds[side] &&
-               !(hash[s->first[side][k]] == hash[c] &&
-                 column_equal(ids, rows, s->columns, s->first[side][k], c)))
+        while (k < s->kinds[side] && !(hash[s->first[side][k]] == hash[c] &&
+                                       column_equal(ids, rows, s->columns, s->first[side][k], c)))
             k++;
         if (k == s->kinds[side]) {
             s->first[side][k] = c;
@@ -80,7 +79,8 @@ static uint64_t recolour(search *s, int side) {
             h += sqn_mix(colour[k] + row[first[k]] * 0x9e3779b97f4a7c15u);
         h = sqn_mix(h);
         bag += h;
-        for (int k = 0; k < kinds; k++) sum[k] += sqn_mix(h ^ (row[first[k]] * 0xa0761d6478bd642fu));
+        for (int k = 0; k < kinds; k++)
+            sum[k] += sqn_mix(h ^ (row[first[k]] * 0xa0761d6478bd642fu));
     }
     for (int k = 0; k < kinds; k++) colour[k] = sqn_mix(colour[k] ^ sum[k]);
     s->work += 2 * s->pair->rows[0] * kinds;
