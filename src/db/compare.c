@@ -24,6 +24,10 @@ static void parse_decimal(decimal *d, const char *s, size_t n) {
     bool point = false;
     *d = (decimal){.number = true};
     if (s < end && (*s == '-' || *s == '+')) d->negative = *s++ == '-';
+    if (end - s >= 3 && strncasecmp(s, "inf", 3) == 0) {
+        d->digits[d->count++] = 'i'; /* equal to infinity only */
+        return;
+    }
     if (s == end) d->number = false;
     for (; s < end && *s != 'e' && *s != 'E'; s++) {
         if (*s == '.' && !point) {
@@ -66,6 +70,11 @@ static void exact_decimal(decimal *d, const sqn_cell *c) {
     parse_decimal(d, text, (size_t)n);
 }
 
+static bool is_nan(const sqn_cell *c) {
+    if (c->kind == SQN_CELL_DOUBLE) return isnan(c->as.real);
+    return c->kind == SQN_CELL_DECIMAL && c->length >= 3 && strncasecmp(c->as.bytes, "nan", 3) == 0;
+}
+
 /* The integer that a double is, exactly. */
 static bool whole(double v, int64_t *out) {
     if (!(v >= -0x1p63 && v < 0x1p63) || v != floor(v)) return false;
@@ -78,8 +87,7 @@ static bool decimals_equal(const sqn_cell *a, const sqn_cell *b) {
     exact_decimal(&x, a);
     exact_decimal(&y, b);
     if (!x.number || !y.number)
-        return a->kind == b->kind && a->length == b->length &&
-               strncasecmp(a->as.bytes, "nan", 3) != 0 &&
+        return a->kind == b->kind && !is_nan(a) && a->length == b->length &&
                memcmp(a->as.bytes, b->as.bytes, a->length) == 0;
     return x.negative == y.negative && x.exponent == y.exponent && x.count == y.count &&
            memcmp(x.digits, y.digits, x.count) == 0;
@@ -164,7 +172,7 @@ static uint64_t hash_double(double v) {
 
 /* The integer that a decimal is, exactly. */
 static bool whole_decimal(const decimal *d, int64_t *out) {
-    if (d->exponent < (long)d->count || d->exponent > 19) return false;
+    if (d->exponent < (long)d->count || d->exponent > 19 || d->digits[0] == 'i') return false;
     uint64_t v = 0;
     for (long i = 0; i < d->exponent; i++) {
         uint64_t digit = i < (long)d->count ? (uint64_t)(d->digits[i] - '0') : 0;
@@ -184,6 +192,7 @@ static uint64_t hash_decimal(const sqn_cell *c) {
     parse_decimal(&d, c->as.bytes, c->length);
     if (!d.number) return hash_bytes(c->as.bytes, c->length, SQN_CELL_DECIMAL);
     if (whole_decimal(&d, &i)) return sqn_mix((uint64_t)i);
+    if (d.digits[0] == 'i') return hash_double(d.negative ? -INFINITY : INFINITY);
     snprintf(text, sizeof text, "%s0.%.*se%ld", d.negative ? "-" : "", (int)d.count, d.digits,
              d.exponent);
     return hash_double(strtod(text, NULL));
@@ -242,7 +251,7 @@ static sqn_status grow(numbering *t, sqn_err *e) {
 
 static sqn_status number_cell(numbering *t, const sqn_cell *c, uint32_t *id, sqn_err *e) {
     if (t->next == UINT32_MAX) return SQN_FAIL(e, SQN_LIMIT, "too many different cells");
-    if (c->kind == SQN_CELL_DOUBLE && isnan(c->as.real)) {
+    if (is_nan(c)) {
         *id = t->next++;
         return SQN_OK;
     }
