@@ -122,7 +122,10 @@ if cfg.json then
 else
   local columns, rows, total = evaluation.table(all, groups)
   rows[#rows + 1] = total
-  print(term.table { columns = columns, rows = rows, align = "lrrrrrrrr" })
+  local widest = 0
+  for _, row in ipairs(rows) do widest = math.max(widest, term.width(row[1])) end
+  if widest > term.columns() - 72 then columns[5], columns[9] = "exec", "gold" end -- room for the databases' names
+  print(term.table { columns = columns, rows = rows, align = "lrrrrrrrr", width = term.columns() })
   if interval then
     print(("  95%% interval of ex: %.1f … %.1f     report: %s"):format(interval[1], interval[2], report_path))
   else

@@ -49,13 +49,17 @@ local function sample_table(sample)
   }
 end
 
+local function milliseconds(seconds)
+  return (seconds < 0.01 and "%.2f" or "%.0f"):format(1000 * seconds)
+end
+
 ---One side of a failure: its SQL and what came of it.
 local function side(title, sql, sample, message, count, seconds)
   local parts = { report.text(title, "note"), report.code(sql) }
   if message then
     parts[#parts + 1] = report.code(message, "error")
   elseif count then
-    local counted = ("%d row%s, %.1f ms"):format(count, count == 1 and "" or "s", 1000 * seconds)
+    local counted = ("%d row%s, %s ms"):format(count, count == 1 and "" or "s", milliseconds(seconds))
     parts[#parts + 1] = report.text(counted, "note")
   end
   if sample then parts[#parts + 1] = sample_table(sample) end
