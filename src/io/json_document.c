@@ -3,7 +3,6 @@
 #include "io/json_document.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,8 @@
 
 static void *counted_alloc(size_t n) { return sqn_alloc(n, NULL); }
 
-static void set_hooks(void) {
+/* Before main: cJSON keeps its allocator in plain globals, which no thread may see change. */
+__attribute__((constructor)) static void set_hooks(void) {
     cJSON_Hooks hooks = {.malloc_fn = counted_alloc, .free_fn = sqn_free};
     cJSON_InitHooks(&hooks);
 }
@@ -80,8 +80,6 @@ static sqn_status check_keys(const cJSON *item, const char *name, sqn_err *e) {
 
 sqn_status sqn_json_document_parse(cJSON **out, const char *text, size_t n, const char *name,
                                    sqn_err *e) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_hooks);
     *out = NULL;
     SQN_TRY(check_text(text, n, name, e));
     cJSON *document = cJSON_ParseWithLength(text, n);

@@ -129,8 +129,8 @@ return {
     local order = {}
     for name in pairs(json.decode(bytes:sub(9, 8 + size))) do order[#order + 1] = name end
     t.eq(table.concat(order, " "), "__metadata__ a.U64 z.U64 a.I64 none z.I64 a.F64 z.F64 " ..
-      "a.F32 scalar 名前 \"\n z.F32 a.U32 z.U32 a.I32 z.I32 a.BF16 z.BF16 a.F16 z.F16 a.U16 z.U16 a.I16 z.I16 a.F8_E4M3 z.F8_E4M3 " ..
-      "a.F8_E5M2 z.F8_E5M2 a.I8 z.I8 a.U8 z.U8 a.BOOL z.BOOL")
+      "a.F32 scalar 名前 \"\n z.F32 a.U32 z.U32 a.I32 z.I32 a.BF16 z.BF16 a.F16 z.F16 " ..
+      "a.U16 z.U16 a.I16 z.I16 a.F8_E4M3 z.F8_E4M3 a.F8_E5M2 z.F8_E5M2 a.I8 z.I8 a.U8 z.U8 a.BOOL z.BOOL")
   end,
 
   ["what cannot be written raises and leaves nothing"] = function()
