@@ -1,5 +1,5 @@
--- Attributes, items, slices and calls, by the rules of Jinja's sandbox: a.b asks for an attribute, then an item; a['b'] the
--- other way round; what is not there is undefined.
+-- Attributes, items, slices and calls, by the rules of Jinja's sandbox: a.b asks for an attribute, then an item; a['b']
+-- the other way round; what is not there is undefined.
 local values = require "sqlune.jinja.values"
 local methods = require "sqlune.jinja.methods"
 local print = require "sqlune.jinja.print"

@@ -1,7 +1,7 @@
 -- Turns the nodes of expressions into closures f(rt, scope) -> value. Statements are compiled in statements.lua.
 --
--- A scope is a table of variables by name, its parent at [1]; the last one holds the global functions. rt is the state of
--- one rendering: out (list of text so far), line, depth, now.
+-- A scope is a table of variables by name, its parent at [1]; the last one holds the global functions. rt is the state
+-- of one rendering: out (list of text so far), line, depth, now.
 local values = require "sqlune.jinja.values"
 local operators = require "sqlune.jinja.operators"
 local access = require "sqlune.jinja.access"
@@ -161,10 +161,9 @@ end
 function compilers.concat(c, node)
   local parts = compile_all(c, node)
   return function(rt, s)
-    local items, markup = evaluate(parts, rt, s), false
-    for i = 1, #items do markup = markup or kind(items[i]) == "markup" end
-    for i = 1, #items do items[i] = markup and operators.escape(items[i]) or str(items[i]) end
-    return markup and values.markup(concat(items)) or concat(items)
+    local items = evaluate(parts, rt, s)
+    for i = 1, #items do items[i] = str(items[i]) end
+    return concat(items)
   end
 end
 

@@ -1,5 +1,5 @@
--- Parses expressions: from weak to strong, inline if, or, and, not, comparisons, + -, ~, * / // %, **, unary - +, then calls,
--- attributes, filters and tests. Unary minus binds tighter than a filter: -3|abs is 3.
+-- Parses expressions: from weak to strong, inline if, or, and, not, comparisons, + -, ~, * / // %, **, unary - +, then
+-- calls, attributes, filters and tests. Unary minus binds tighter than a filter: -3|abs is 3.
 --
 -- A node is a table with its kind and line; what else it holds stands where it is made.
 local errors = require "sqlune.jinja.errors"
@@ -270,7 +270,7 @@ function Parser:dict()
 end
 
 ---One expression, or several with commas: a tuple.
----@param o { explicit: boolean?, without_if: boolean?, ends: string? }  explicit: () is allowed; ends: a name that ends it
+---@param o { explicit: boolean?, without_if: boolean?, ends: string? }  explicit: () is allowed; ends: a name after it
 function Parser:tuple(o)
   local node, is_tuple = self:node "tuple", false
   while true do

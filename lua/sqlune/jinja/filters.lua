@@ -56,7 +56,9 @@ M.e = M.escape
 filter("forceescape", "", function(v) return values.markup(operators.escape(str(v))) end)
 filter("safe", "", function(v) return values.markup(str(v)) end)
 
-local entities = { amp = "&", lt = "<", gt = ">", quot = '"', apos = "'", ["#34"] = '"', ["#39"] = "'", nbsp = "\u{a0}" }
+local entities = {
+  amp = "&", lt = "<", gt = ">", quot = '"', apos = "'", ["#34"] = '"', ["#39"] = "'", nbsp = "\u{a0}",
+}
 
 filter("striptags", "", function(v)
   local s = str(v):gsub("<!%-%-.-%-%->", ""):gsub("<[^>]*>", "")
@@ -96,39 +98,49 @@ filter("wordcount", "", function(v)
   return n
 end)
 
--- Lines of at most `width` characters, cut at blanks; longer words are cut if `break_long`.
-local function wrapped(line, width, break_long)
-  local out, current = {}, ""
-  local function flush()
-    local done = text.rstrip(current, " ")
-    if done ~= "" then out[#out + 1] = done end
-    current = ""
+-- Words, blanks and the parts of words up to a hyphen between letters.
+local function chunks_of(line, at_hyphens)
+  local out = {}
+  for blank, word in line:gmatch "(%s*)(%S*)" do
+    if blank ~= "" then out[#out + 1] = blank end
+    if at_hyphens then word = word:gsub("(%a%-)%f[%a]", "%1\0") end
+    for part in word:gmatch "[^\0]+" do out[#out + 1] = part end
   end
-  for blank, word in line:gmatch "( *)([^ ]*)" do
-    if #out > 0 and current == "" then blank = "" end
-    if text.len(current .. blank .. word) > width and current ~= "" then
-      flush()
-      blank = ""
-    end
-    current = current .. blank .. word
-    while break_long and text.len(current) > width do
-      out[#out + 1] = text.sub(current, 0, width)
-      current = text.sub(current, width, text.len(current))
-    end
-  end
-  flush()
   return out
 end
 
-filter("wordwrap", "width?, break_long_words?, wrapstring?", function(v, width, break_long, joint)
-  joint = as_string(joint) or "\n"
-  local lines = text.splitlines(str(v))
-  for i, line in ipairs(lines) do
-    local parts = wrapped(line, integer(width, 79), break_long == nil or truth(break_long))
-    lines[i] = table.concat(parts, joint)
+-- Lines of at most `width` characters, as Python's textwrap makes them; longer words are cut if `cut_words`.
+local function wrapped(line, width, cut_words, at_hyphens)
+  local chunks, lines, at = chunks_of(line, at_hyphens), {}, 1
+  while chunks[at] do
+    local current, length = {}, 0
+    if #lines > 0 and not chunks[at]:find "%S" then at = at + 1 end
+    while chunks[at] and length + text.len(chunks[at]) <= width do
+      current[#current + 1], length, at = chunks[at], length + text.len(chunks[at]), at + 1
+    end
+    if chunks[at] and text.len(chunks[at]) > width then
+      local room = cut_words and width - length or #current == 0 and math.huge or 0
+      local n = text.len(chunks[at])
+      current[#current + 1] = text.sub(chunks[at], 0, math.min(room, n))
+      if room >= n then at = at + 1 else chunks[at] = text.sub(chunks[at], room, n) end
+    end
+    if current[1] and not current[#current]:find "%S" then current[#current] = nil end
+    if current[1] then lines[#lines + 1] = table.concat(current) end
   end
-  return table.concat(lines, joint)
-end)
+  return lines
+end
+
+filter("wordwrap", "width?, break_long_words=, wrapstring?, break_on_hyphens=",
+  function(v, width, cut_words, joint, at_hyphens)
+    joint, width = as_string(joint) or "\n", integer(width, 79)
+    if width < 1 then raise("ValueError", "invalid width %d (must be > 0)", width) end
+    local lines = text.splitlines(str(v))
+    for i, line in ipairs(lines) do
+      local parts = wrapped(line, width, cut_words == nil or truth(cut_words), at_hyphens == nil or truth(at_hyphens))
+      lines[i] = table.concat(parts, joint)
+    end
+    return table.concat(lines, joint)
+  end)
 
 local function url_quoted(v, for_query)
   local s = str(v):gsub(for_query and "[^%w_.~-]" or "[^%w_.~/-]", function(c) return ("%%%02X"):format(c:byte()) end)

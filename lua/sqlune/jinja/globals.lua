@@ -1,4 +1,4 @@
--- The global functions of templates. Each is called as call(args, kwargs or nil, rt), rt being the state of one rendering.
+-- The global functions of templates. Each is called as call(args, kwargs or nil, rt), rt the state of one rendering.
 local values = require "sqlune.jinja.values"
 local print = require "sqlune.jinja.print"
 local signature = require "sqlune.jinja.signature"

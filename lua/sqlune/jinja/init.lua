@@ -9,7 +9,7 @@ local M = {}
 
 ---@class sqlune.jinja.Rendering
 ---@field text string
----@field generations integer[][]  {first, last} of each {% generation %} block, in code points, 0-based, last exclusive
+---@field generations integer[][]  {first, last} of each {% generation %} block: code points from 0, last excluded
 
 -- Runs f; an error of a template comes back as nil, error. Other errors (out of memory, an interrupt) go on.
 local function guarded(f, ...)
@@ -24,9 +24,9 @@ end
 local Template = {}
 Template.__index = Template
 
----Renders with variables: Lua values, as json.decode gives them or plain. json.null is None; what is absent is undefined.
+---Renders with variables: Lua values, plain or as json.decode gives them. json.null is None; the absent is undefined.
 ---@param variables table<string, any>
----@param now nil|number|string  the clock of strftime_now: seconds, or local time as "2025-07-04T09:05:03"; nil: the real one
+---@param now nil|number|string  clock of strftime_now: seconds, or local time as "2025-07-04T09:05:03" (default now)
 ---@return sqlune.jinja.Rendering?, sqlune.jinja.Error?
 function Template:render(variables, now)
   local rt = { out = {}, generations = {}, measured = 0, length = 0, depth = 0, now = now }

@@ -1,7 +1,7 @@
--- Cuts a template into tokens: text between tags, and what stands in {{ }} and {% %}. Comments and white space are gone.
+-- Cuts a template into tokens: text between tags, and what stands in {{ }} and {% %}, without comments and blanks.
 --
--- As transformers sets Jinja up: trim_blocks (the newline after a block tag goes), lstrip_blocks (blanks before a block tag
--- that is first on its line go); "-" takes all white space on its side, "+" keeps it; one newline at the very end goes.
+-- As transformers sets Jinja up: trim_blocks (the newline after a block tag goes), lstrip_blocks (blanks before a block
+-- tag that is first on its line go); "-" takes all white space on its side, "+" keeps it; one newline at the end goes.
 local lpeg = require "lpeg"
 local text = require "sqlune.jinja.text"
 local errors = require "sqlune.jinja.errors"

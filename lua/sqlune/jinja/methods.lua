@@ -1,4 +1,4 @@
--- The methods that templates may call on text, lists, dicts, tuples and ranges. Those that would change a value are refused.
+-- The methods that templates may call on text, lists, dicts, tuples and ranges. Those that change a value are refused.
 local values = require "sqlune.jinja.values"
 local operators = require "sqlune.jinja.operators"
 local print = require "sqlune.jinja.print"

@@ -38,7 +38,7 @@ local short = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\" 
 
 local function escape_char(c)
   if short[c] then return short[c] end
-  local code = utf8.codepoint(c)
+  local code = utf8.codepoint(c, 1, 1, true)
   if text.is_printable(code) then return c end
   if code < 0x100 then return ("\\x%02x"):format(code) end
   return (code < 0x10000 and "\\u%04x" or "\\U%08x"):format(code)
@@ -110,7 +110,7 @@ local function json_control(c)
 end
 
 local function json_wide(c)
-  local code = utf8.codepoint(c)
+  local code = utf8.codepoint(c, 1, 1, true)
   if code < 0x10000 then return ("\\u%04x"):format(code) end
   code = code - 0x10000
   return ("\\u%04x\\u%04x"):format(0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))

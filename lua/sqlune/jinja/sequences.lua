@@ -1,4 +1,4 @@
--- Filters on lists, dicts and other things with items. Those that Python makes generators are lazy and can be read once.
+-- Filters on lists, dicts and other things with items. What Python makes a generator is lazy and can be read once.
 local values = require "sqlune.jinja.values"
 local operators = require "sqlune.jinja.operators"
 local access = require "sqlune.jinja.access"

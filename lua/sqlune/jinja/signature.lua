@@ -18,7 +18,7 @@ local function parse(signature)
   return names, marks, index, required
 end
 
----A function of a value, its arguments (list) and keyword arguments (dict or nil); fn gets the value and each parameter.
+---A function of a value, arguments (list) and keyword arguments (dict or nil); fn gets the value and each parameter.
 ---@param name string  for messages
 ---@param signature string
 ---@param fn function

@@ -78,8 +78,9 @@ function compilers.output(c, node)
 end
 
 function compilers.prints(c, node)
-  for _, value in ipairs(node) do value.kind, value.value = "output", { kind = value.kind, table.unpack(value) } end
-  return body(c, node)
+  local outputs = {}
+  for i, value in ipairs(node) do outputs[i] = { kind = "output", value = value, line = node.line } end
+  return body(c, outputs)
 end
 
 -- Branches and loops --------------------------------------------------------------------------------------------

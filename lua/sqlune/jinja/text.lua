@@ -4,7 +4,9 @@ local unicode = require "sqlune.core".unicode
 local errors = require "sqlune.jinja.errors"
 
 local M = {}
-local concat, char, codepoint = table.concat, utf8.char, utf8.codepoint
+local concat, char = table.concat, utf8.char
+
+local function codepoint(c) return utf8.codepoint(c, 1, 1, true) end
 
 ---True if every byte is ASCII: then bytes are code points.
 function M.is_ascii(s)
@@ -14,7 +16,7 @@ end
 ---Number of code points; invalid UTF-8 is an error.
 function M.len(s)
   if not s:find "[\x80-\xff]" then return #s end
-  local n = utf8.len(s)
+  local n = utf8.len(s, 1, -1, true) -- lax: JSON may hold lone surrogates
   if not n then errors.raise("ValueError", "text is not valid UTF-8") end
   return n
 end
@@ -39,7 +41,9 @@ end
 -- White space ---------------------------------------------------------------------------------------------------
 
 local space_chars = {}
-for _, c in ipairs { 9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000 } do
+for _, c in ipairs {
+  9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000,
+} do
   space_chars[char(c)] = true
 end
 for c = 0x2000, 0x200A do space_chars[char(c)] = true end
@@ -188,7 +192,7 @@ function M.rsplit(s, separator, limit)
   return out
 end
 
-local line_end = lpeg.P "\r\n" + lpeg.S "\n\r\v\f\x1c\x1d\x1e" + lpeg.P "\u{85}" + lpeg.P "\u{2028}" + lpeg.P "\u{2029}"
+local line_end = lpeg.P "\r\n" + lpeg.S "\n\r\v\f\x1c\x1d\x1e" + "\u{85}" + "\u{2028}" + "\u{2029}"
 local line = lpeg.Ct(lpeg.C((1 - line_end) ^ 0) * lpeg.C(line_end)) + lpeg.Ct(lpeg.C((1 - line_end) ^ 1) * lpeg.Cc "")
 local lines = lpeg.Ct(line ^ 0)
 
@@ -234,6 +238,7 @@ end
 local function title_of(code)
   local long, single = long_upper[code], unicode.title(code)
   if not long or (single ~= code and code ~= 0xDF) then return char(single) end
+  if unicode.category(long[1]) ~= "Lu" then return char(table.unpack(long)) end
   local out = { char(long[1]) }
   for i = 2, #long do out[i] = char(long[i] == 0x399 and 0x345 or unicode.lower(long[i])) end
   return concat(out)
@@ -261,18 +266,17 @@ function M.upper(s)
   return (s:gsub(utf8.charpattern, function(c) return upper_of(codepoint(c)) end))
 end
 
+-- The lower-case form of chars[i]: of a capital sigma the final one at the end of a word.
+local function lower_at(chars, i)
+  if chars[i] ~= "\u{3a3}" then return lower_of(codepoint(chars[i])) end
+  local final = sees_cased(chars, i - 1, 1, -1) and not sees_cased(chars, i + 1, #chars, 1)
+  return final and "\u{3c2}" or "\u{3c3}"
+end
+
 function M.lower(s)
   if M.is_ascii(s) then return s:lower() end
-  local chars = M.chars(s)
-  local out = {}
-  for i, c in ipairs(chars) do
-    if c == "\u{3a3}" then -- capital sigma: its final form at the end of a word
-      local final = sees_cased(chars, i - 1, 1, -1) and not sees_cased(chars, i + 1, #chars, 1)
-      out[i] = final and "\u{3c2}" or "\u{3c3}"
-    else
-      out[i] = lower_of(codepoint(c))
-    end
-  end
+  local chars, out = M.chars(s), {}
+  for i = 1, #chars do out[i] = lower_at(chars, i) end
   return concat(out)
 end
 
@@ -285,13 +289,12 @@ end
 
 ---str.title: after anything that has no case, a capital.
 function M.title(s)
-  local chars, inside = M.chars(s), false
+  local chars, out, inside = M.chars(s), {}, false
   for i, c in ipairs(chars) do
-    local has_case = cased[category_of(c)] or upper_of(codepoint(c)) ~= c
-    chars[i] = inside and lower_of(codepoint(c)) or title_of(codepoint(c))
-    inside = has_case
+    out[i] = inside and lower_at(chars, i) or title_of(codepoint(c))
+    inside = cased[category_of(c)] or upper_of(codepoint(c)) ~= c
   end
-  return concat(chars)
+  return concat(out)
 end
 
 function M.swapcase(s)

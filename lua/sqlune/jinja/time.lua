@@ -70,7 +70,8 @@ local compound = {
   T = "%H:%M:%S", X = "%H:%M:%S", x = "%m/%d/%y",
 }
 
-local without_zero = { d = true, H = true, I = true, j = true, m = true, M = true, S = true, y = true, U = true, W = true }
+local without_zero = {}
+for code in ("dHIjmMSyUW"):gmatch "." do without_zero[code] = true end
 
 ---@param format string
 ---@param t table  fields as os.date "*t" gives them, and microsecond

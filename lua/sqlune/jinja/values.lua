@@ -1,8 +1,8 @@
 -- The values of templates: Python's, kept apart where Lua would mix them.
 --
--- str, int, float and bool are Lua's own. Everything else is a table whose metatable says its kind: none, undefined, list,
--- tuple, dict (ordered), markup, generator, view (dict_items …), range, namespace, function, macro, loop. Values never
--- change after they are made, but for namespaces and generators.
+-- str, int, float and bool are Lua's own. Everything else is a table whose metatable says its kind: none, undefined,
+-- list, tuple, dict (ordered), markup, generator, view (dict_items …), range, namespace, function, macro, loop. Values
+-- never change after they are made, but for namespaces and generators.
 local json = require "sqlune.core".json
 local text = require "sqlune.jinja.text"
 local errors = require "sqlune.jinja.errors"
@@ -120,7 +120,6 @@ function M.dict_set(dict, key, value)
   if dict.map[at] == nil then dict.keys[#dict.keys + 1] = key end
   dict.map[at] = value
 end
-local dict_set = M.dict_set
 
 ---The value or nil.
 function M.dict_get(dict, key) return dict.map[key_of(key)] end
@@ -183,7 +182,7 @@ function M.from_lua(v, depth)
   end
   local dict = M.dict()
   local keys, map = dict.keys, dict.map
-  for i, key in ipairs(json.keys(v) or sorted_keys(v)) do
+  for i, key in ipairs(json.is_object(v) and json.keys(v) or sorted_keys(v)) do
     keys[i], map[key] = key, M.from_lua(v[key], depth)
   end
   return dict
