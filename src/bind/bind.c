@@ -25,9 +25,9 @@ static const int64_t foreign_budget = (int64_t)256 << 20;
 
 static state_facts *facts(lua_State *L) { return *(state_facts **)lua_getextraspace(L); }
 
-static int close_box(lua_State *L) { /* __gc and __close */
-    bind_box *box = lua_touserdata(L, 1);
+static int close_box(lua_State *L) { /* __gc, __close and the method close */
     bind_kind kind = (bind_kind)lua_tointeger(L, lua_upvalueindex(1));
+    bind_box *box = bind_check_box(L, 1, kind);
     void *self = box->self;
     box->self = NULL;
     state_facts *f = facts(L);
@@ -56,6 +56,8 @@ void bind_register(lua_State *L, bind_kind kind, const bind_type *type) {
     lua_pushcclosure(L, box_name, 1);
     lua_setfield(L, -2, "__tostring");
     lua_newtable(L);
+    lua_getfield(L, -2, "__close");
+    lua_setfield(L, -2, "close");
     if (type->methods != NULL) luaL_setfuncs(L, type->methods, 0);
     lua_setfield(L, -2, "__index");
     if (type->meta != NULL) luaL_setfuncs(L, type->meta, 0);

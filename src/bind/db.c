@@ -62,8 +62,7 @@ static int l_create(lua_State *L) { /* create(path, sql) -> true | nil, message,
     return 1;
 }
 
-/* [-0, +1, e]; null: stack index of json.null */
-static void push_cell(lua_State *L, const sqn_cell *cell, int null) {
+void bind_push_cell(lua_State *L, const sqn_cell *cell, int null) {
     switch (cell->kind) {
     case SQN_CELL_NULL:
         lua_pushvalue(L, null);
@@ -102,7 +101,7 @@ static void push_result(lua_State *L, const sqn_result *r) { /* [-0, +1, e] */
     for (int64_t row = 0; row < r->rows; row++) {
         lua_createtable(L, r->columns, 0);
         for (int i = 0; i < r->columns; i++) {
-            push_cell(L, &r->cells[row * r->columns + i], null);
+            bind_push_cell(L, &r->cells[row * r->columns + i], null);
             lua_rawseti(L, -2, i + 1);
         }
         lua_rawseti(L, -2, row + 1);

@@ -10,5 +10,7 @@
 void bind_conn_options(lua_State *L, int idx, sqn_conn_options *o);
 /* NULL of a database and of JSON: json.null. [-0, +1, e] */
 void bind_push_null(lua_State *L);
+/* A cell as Lua sees it; null: stack index of what stands for NULL. [-0, +1, e] */
+void bind_push_cell(lua_State *L, const sqn_cell *cell, int null);
 
 #endif

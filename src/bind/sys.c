@@ -31,11 +31,27 @@ static int l_memory(lua_State *L) { /* {live_bytes, live_blocks, peak_bytes} of 
     return 1;
 }
 
-/* Fails the k-th allocation from now, and all later ones if `persistent`; k < 0 lifts it. For
- * tests/fault. */
+static lua_Alloc plain_alloc; /* Lua's allocator; the states of all threads share one */
+
+static void *failing_alloc(void *ud, void *p, size_t before, size_t after) {
+    bool grows = after > (p == NULL ? 0 : before);
+    return grows && sqn_alloc_fault_tick() ? NULL : plain_alloc(ud, p, before, after);
+}
+
+/* Fails the k-th allocation from now, Lua's and ours, and all later ones if `persistent`; k < 0
+ * lifts it. Gives how many were left until the failing one (< 0: it came). For tests/fault. */
 static int l_fail_allocation(lua_State *L) {
-    sqn_alloc_fail_at(luaL_checkinteger(L, 1), lua_toboolean(L, 2));
-    return 0;
+    int64_t k = luaL_checkinteger(L, 1), left = sqn_alloc_fail_left();
+    int persistent = lua_toboolean(L, 2);
+    void *ud;
+    lua_Alloc now = lua_getallocf(L, &ud);
+    if (now != failing_alloc) {
+        plain_alloc = now;
+        lua_setallocf(L, failing_alloc, ud);
+    }
+    sqn_alloc_fail_at(k, persistent);
+    lua_pushinteger(L, left);
+    return 1;
 }
 
 static const luaL_Reg functions[] = {

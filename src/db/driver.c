@@ -5,18 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/alloc.h"
-
 static const sqn_driver *const drivers[] = {&sqn_driver_sqlite};
 
-/* A result's bytes lie in blocks of this size, or larger for one large value. */
-enum { BLOCK_BYTES = 64 << 10, FIRST_CELLS = 64 };
-
-typedef struct block {
-    struct block *older;
-    size_t used, size;
-    char data[];
-} block;
+enum { FIRST_CELLS = 64 };
 
 double sqn_db_clock(void) {
     struct timespec t;
@@ -102,31 +93,13 @@ sqn_status sqn_conn_next(sqn_conn *c, const sqn_cell **row, sqn_err *e) {
     return SQN_FAIL(e, SQN_LIMIT, "more than %lld bytes of rows", (long long)c->max_bytes);
 }
 
-/* A copy of n bytes and a NUL inside the result. */
-static char *keep_bytes(sqn_result *r, const char *bytes, size_t n, sqn_err *e) {
-    block *b = r->blocks;
-    if (b == NULL || b->size - b->used < n + 1) {
-        size_t size = n + 1 > BLOCK_BYTES ? n + 1 : BLOCK_BYTES;
-        b = sqn_alloc(sizeof *b + size, e);
-        if (b == NULL) return NULL;
-        *b = (block){.older = r->blocks, .size = size};
-        r->blocks = b;
-        r->held += (int64_t)(sizeof *b + size);
-    }
-    char *at = b->data + b->used;
-    if (n > 0) memcpy(at, bytes, n);
-    at[n] = '\0';
-    b->used += n + 1;
-    return at;
-}
-
 static sqn_status keep_names(sqn_result *r, sqn_conn *c, sqn_err *e) {
     r->columns = sqn_conn_columns(c);
     r->names = sqn_calloc((size_t)r->columns, sizeof *r->names, e);
     if (r->names == NULL) return SQN_NOMEM;
     for (int i = 0; i < r->columns; i++) {
         const char *name = sqn_conn_column_name(c, i);
-        r->names[i] = keep_bytes(r, name, strlen(name), e);
+        r->names[i] = sqn_arena_copy(&r->bytes, name, strlen(name), e);
         if (r->names[i] == NULL) return SQN_NOMEM;
     }
     return SQN_OK;
@@ -138,7 +111,6 @@ static sqn_status keep_row(sqn_result *r, int64_t *room, const sqn_cell *row, sq
         size_t bytes = (size_t)wanted * (size_t)r->columns * sizeof *r->cells;
         sqn_cell *grown = sqn_realloc(r->cells, bytes, e);
         if (grown == NULL) return SQN_NOMEM;
-        r->held += (wanted - *room) * r->columns * (int64_t)sizeof *r->cells;
         r->cells = grown;
         *room = wanted;
     }
@@ -146,7 +118,7 @@ static sqn_status keep_row(sqn_result *r, int64_t *room, const sqn_cell *row, sq
     for (int i = 0; i < r->columns; i++) {
         to[i] = row[i];
         if (!sqn_cell_has_bytes(&row[i])) continue;
-        to[i].as.bytes = keep_bytes(r, row[i].as.bytes, row[i].length, e);
+        to[i].as.bytes = sqn_arena_copy(&r->bytes, row[i].as.bytes, row[i].length, e);
         if (to[i].as.bytes == NULL) return SQN_NOMEM;
     }
     r->rows++;
@@ -180,10 +152,7 @@ fail:
 
 void sqn_result_release(sqn_result *r) {
     if (r == NULL) return;
-    for (block *b = r->blocks, *older; b != NULL; b = older) {
-        older = b->older;
-        sqn_free(b);
-    }
+    sqn_arena_release(&r->bytes);
     sqn_free(r->cells);
     sqn_free(r->names);
     sqn_free(r);

@@ -9,7 +9,7 @@
 #ifndef SQN_DB_DRIVER_H
 #define SQN_DB_DRIVER_H
 
-#include "core/err.h"
+#include "core/arena.h"
 #include "db/value.h"
 
 typedef struct sqn_conn sqn_conn;
@@ -84,8 +84,7 @@ struct sqn_result {
     const char **names; /* [columns] */
     sqn_cell *cells;    /* [rows * columns], row after row */
     double seconds;     /* from the start of the statement to its last row */
-    void *blocks;       /* private: where the bytes are */
-    int64_t held;       /* bytes of memory that the result holds */
+    sqn_arena bytes;    /* private: where names and values lie */
 };
 sqn_status sqn_conn_query(sqn_conn *c, const char *sql, size_t n, const sqn_run_options *o,
                           sqn_result **out /* owned */, sqn_err *e);

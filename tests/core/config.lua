@@ -141,7 +141,7 @@ return {
     t.eq(code, 0)
     t.ok(out:find "shows what it was given", "the first comment of the file")
     t.ok(out:find("zeta=1 .*model=…  *where the model is.*alpha.beta=0.5"), "the order of the file")
-    for line in out:gmatch "[^\n]+" do t.ok(sq.term.width(line) <= 86, line) end
+    for line in out:gmatch "[^\n]+" do t.ok(sq.term.width(line) <= 80, line) end
     out, code = run_script(SCRIPT, "model=m --print-config")
     t.eq(code, 0)
     t.ok(out:find "model +m +command line")

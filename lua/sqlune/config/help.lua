@@ -137,8 +137,8 @@ function M.text(program, doc, resolved)
   lines[#lines + 1] = "  --quiet                   no progress"
   lines[#lines + 1] = "  --color auto|always|never"
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "Settings come from defaults, config files, SQLUNE_NAME variables (a.b is SQLUNE_A__B),"
-  lines[#lines + 1] = "and the command line; the later wins."
+  lines[#lines + 1] = "Settings come from defaults, config files, SQLUNE_NAME variables (a.b is"
+  lines[#lines + 1] = "SQLUNE_A__B) and the command line; the later wins."
   return table.concat(lines, "\n")
 end
 

@@ -1,0 +1,22 @@
+-- recipes/process.lua: raw questions and their databases become items that hold their M-Schema.
+local sq = require "sqlune"
+local config, term = sq.config, sq.term
+
+local cfg = config.parse(arg, {
+  raw      = config.path "questions: db_id or db_name, question, evidence, SQL (JSON or JSON Lines)",
+  db       = config.path "folder of databases, or a connection file such as db_conn.json",
+  out      = config.path "folder for the items, the schemas and datasets.json",
+  name     = config.string("name of the data set; none: the name of the raw file", false),
+  datasets = config.path("config that lists the data set; none: OUT/datasets.json", false),
+  data_aug = config.boolean("assemble may augment these items", true),
+  dry_run  = false,
+})
+
+local summary, message = sq.data.process(cfg)
+if not summary then config.fail(message) end
+
+local shown = table.move(summary.rows, 1, 20, 1, {})
+print(term.table { columns = { "database", "items", "tables", "columns", "characters" }, rows = shown })
+if #summary.rows > #shown then print(("  … and %d more"):format(#summary.rows - #shown)) end
+print(("  %d items of %d databases%s"):format(summary.items, #summary.rows,
+  cfg.dry_run and ", nothing written" or ": " .. summary.path .. ", listed in " .. summary.datasets))

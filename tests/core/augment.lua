@@ -1,0 +1,194 @@
+-- Augmentations: what stays, what the text looks like, seeds, a user's own functions and the messages they get.
+local t = require "tests.check"
+local sq = require "sqlune"
+local augment, schemas = sq.augment, require "sqlune.augment.schema"
+
+local function structure()
+  local function column(table_of, name, type_name, more)
+    local c = { name = name, type = type_name, comment = "", primary_key = false, examples = {} }
+    for k, v in pairs(more or {}) do c[k] = v end
+    c.line = ("(%s:%s%s%s%s)"):format(name, type_name, c.comment ~= "" and ", " .. c.comment or "",
+      c.primary_key and ", Primary Key" or "",
+      #c.examples > 0 and ", Examples: [" .. table.concat(c.examples, ", ") .. "]" or "")
+    table_of.columns[#table_of.columns + 1] = c
+  end
+  local function new(name, comment) return { name = name, comment = comment, columns = {} } end
+  local customer, orders, log = new("customer", "who buys"), new "Order Line", new "log"
+  column(customer, "id", "INTEGER", { primary_key = true, examples = { "1", "2" } })
+  column(customer, "name", "TEXT", { comment = "Examples: [a] or so", examples = { "O'Brien", "x], (y)" } })
+  column(customer, "Free (K-12)", "REAL")
+  column(customer, "note", "TEXT")
+  column(orders, "customer_id", "INTEGER")
+  column(orders, "total", "REAL", { examples = { "1.5" } })
+  column(orders, "name", "TEXT")
+  column(log, "line", "TEXT")
+  return { db_id = "shop", tables = { customer, orders, log }, foreign_keys = {
+    { table = "Order Line", column = "customer_id", ref_table = "customer", ref_column = "id" } } }
+end
+
+local function sample(statement)
+  return augment.sample { structure = structure(), sql = statement, question = "q", evidence = "",
+    where = "x.json: item 4" }
+end
+
+local function has(schema, table_name, column_name)
+  for _, one in ipairs(schema.tables) do
+    for _, column in ipairs(one.columns) do
+      if one.name == table_name and (column_name == nil or column.name == column_name) then return true end
+    end
+  end
+  return false
+end
+
+local function custom(text)
+  local path = t.tmpdir() .. "/my.lua"
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return augment.load(path)
+end
+
+return {
+  ["marks what the SQL uses"] = function()
+    local schema = sample("SELECT `Free (K-12)`, 'note' FROM customer AS c WHERE c.NAME = 'total'").schema
+    local used = {}
+    for _, one in ipairs(schema.tables) do
+      for _, column in ipairs(one.columns) do
+        if column.used then used[#used + 1] = one.name .. "." .. column.name end
+      end
+    end
+    t.eq(used, { "customer.name", "customer.Free (K-12)" })
+    t.eq(schema.tables[1].columns[1].key, true)
+    t.eq(schema.tables[2].columns[1].key, true)
+    t.eq(schema.tables[2].columns[2].key, false)
+    local star = sample("SELECT * FROM customer").schema
+    t.eq(star.tables[1].columns[4].used, true)
+    t.eq(star.tables[2].columns[2].used, false)
+    t.eq(sample("SELECT a FROM some_view").schema.tables[3].used, true, "nothing known: everything counts")
+  end,
+
+  ["the text as the original's data has it"] = function()
+    local schema = sample("SELECT 1").schema
+    t.eq(schema:text(), "【DB_ID】 shop\n【Schema】\n# Table: customer, who buys\n[\n"
+      .. "  (id:INTEGER, Primary Key, Examples: [1, 2]),\n"
+      .. "  (name:TEXT, Examples: [a] or so, Examples: [O'Brien, x], (y)]),\n  (Free (K-12):REAL),\n  (note:TEXT)\n]\n"
+      .. "# Table: Order Line\n[\n  (customer_id:INTEGER),\n  (total:REAL, Examples: [1.5]),\n  (name:TEXT)\n]\n"
+      .. "# Table: log\n[\n  (line:TEXT)\n]\n【Foreign keys】\nOrder Line.customer_id = customer.id")
+    schema.spelling, schema.indent = "示例值:", 0
+    t.ok(schema:text():find("\n(name:TEXT, Examples: [a] or so, 示例值: [O'Brien, x], (y)]),\n", 1, true))
+    schema.spelling = "--"
+    t.ok(schema:text():find("\n(id:INTEGER, Primary Key, ) -- Value examples: [1, 2],\n", 1, true))
+    schema.foreign_keys = {}
+    t.ok(schema:text():find "】$")
+  end,
+
+  ["filter keeps keys and what the SQL names"] = function()
+    local statement = "SELECT \"total\" FROM [Order Line] JOIN customer ON customer_id = id"
+    local gone = {}
+    for seed = 1, 200 do
+      local s = assert(augment.run(sample(statement), { { name = "filter", run = augment.filter } }, seed))
+      for _, need in ipairs { { "customer", "id" }, { "Order Line", "customer_id" }, { "Order Line", "total" } } do
+        t.ok(has(s.schema, need[1], need[2]), need[2])
+      end
+      t.eq(#s.schema.foreign_keys, 1)
+      for _, other in ipairs { { "customer", "name" }, { "customer", "note" }, { "log", "line" } } do
+        if not has(s.schema, other[1], other[2]) then gone[other[2]] = (gone[other[2]] or 0) + 1 end
+      end
+    end
+    -- dropped with 0.3, 0.3 and 0.2 of 200; five standard deviations are 32 and 28
+    t.near(gone.name, 60, 32)
+    t.near(gone.note, 60, 32)
+    t.near(gone.line, 40, 28)
+  end,
+
+  ["a table that is only counted keeps a column"] = function()
+    for seed = 1, 60 do
+      local s = assert(augment.run(sample "SELECT count(*) FROM log", augment.standard(), seed))
+      t.ok(s.schema:text():find("# Table: log\n", 1, true))
+    end
+  end,
+
+  ["one seed gives one sample, whatever was drawn before"] = function()
+    local statement = "SELECT name FROM customer -- all\nWHERE note = 'a  b'"
+    local first = augment.run(sample(statement), augment.standard(), 7, "train", 4)
+    augment.run(sample(statement), augment.standard(), 7, "train", 5)
+    local second = augment.run(sample(statement), augment.standard(), 7, "train", 4)
+    t.eq(first.schema:text(), second.schema:text())
+    t.eq(first.sql, "SELECT name FROM customer WHERE note = 'a  b'")
+    local texts, count = {}, 0
+    for seed = 1, 30 do
+      local text = augment.run(sample(statement), augment.standard(), seed, "train", 4).schema:text()
+      count = count + (texts[text] and 0 or 1)
+      texts[text] = true
+    end
+    t.ok(count > 15, count)
+    -- a further step of one's own leaves the draws of the others as they were
+    local list = augment.standard()
+    list[5] = { name = "mine", custom = true, run = function(s, rng) rng:uniform() return s end }
+    t.eq(augment.run(sample(statement), list, 7, "train", 4).schema:text(), first.schema:text())
+  end,
+
+  ["the structure given is not changed"] = function()
+    local given = structure()
+    local s = augment.sample { structure = given, sql = "SELECT name FROM customer", question = "", evidence = "" }
+    s.schema:drop_columns(function(column) return column.name ~= "name" end)
+    s.schema.tables[1].columns[1].line = "changed"
+    t.eq(given, structure())
+  end,
+
+  ["spellings are replaced wherever the text came from"] = function()
+    for _, spelling in ipairs(schemas.SPELLINGS) do
+      local given = structure()
+      for _, one in ipairs(given.tables) do
+        for _, column in ipairs(one.columns) do
+          column.line = column.line:gsub("Examples:( %[[^%[]*%]%))$", spelling .. "%1")
+        end
+      end
+      local schema = schemas.new(given, "SELECT 1")
+      schema.spelling = "values:"
+      t.ok(schema:text():find("(total:REAL, values: [1.5])", 1, true), schema:text())
+    end
+  end,
+
+  ["a user's function is added, a list with replace stands alone"] = function()
+    t.eq(#custom "return function(sample) return sample end", 5)
+    t.eq(#custom "return { replace = true, 'permute', function(sample) return sample end }", 2)
+    local list = custom [[return { replace = true, function(sample, rng)
+      sample.schema:drop_columns(function(c) return not c.used and not c.key end)
+      sample.question = sample.question .. rng:integer(9)
+      return sample
+    end }]]
+    local s = augment.run(sample "SELECT name FROM customer", list, 1)
+    t.ok(has(s.schema, "customer", "name") and has(s.schema, "customer", "id"))
+    t.ok(not has(s.schema, "customer", "note"))
+    t.ok(s.question:find "^q%d$")
+  end,
+
+  ["what is wrong with a user's function is said"] = function()
+    local function message(text)
+      local list, wrong = custom(text)
+      if not list then return wrong end
+      local s
+      s, wrong = augment.run(sample "SELECT name FROM customer", list, 1)
+      t.eq(s, nil)
+      return wrong
+    end
+    local text = message "return function(sample)\n end"
+    t.ok(text:find "my.lua:1: x.json: item 4: it returned nothing instead of the sample\nA right one looks", text)
+    text = message "\nreturn function(sample) local x = nil; return x.y end"
+    t.ok(text:find "my.lua:2: x.json: item 4: it failed: .*my.lua:2: attempt to index", text)
+    text = message "return function(s)\n s.schema:drop_columns(function(c) return true end)\n return s end"
+    t.ok(text:find "my.lua:2: x.json: item 4: it dropped customer.name, which the SQL needs: SELECT name", text)
+    text = message "return function(sample)\n sample.schema.tables = {}\n return sample end"
+    t.ok(text:find "my.lua:1: x.json: item 4: it dropped customer, which", text)
+    text = message "return function(sample) return {} end"
+    t.ok(text:find "has no schema", text)
+    text = message "return function(sample) sample.sql = nil return sample end"
+    t.ok(text:find "has no sql", text)
+    t.ok(message("return {}"):find "returns an empty table instead of")
+    t.ok(message("local x = 1"):find "returns nothing instead of")
+    t.ok(message("return { 'shufle' }"):find "entry 1 is 'shufle', not a function or one of shuffle")
+    t.ok(message("return {"):find "my.lua:1:")
+    t.ok(message("error 'no'"):find "no")
+  end,
+}
