@@ -8,6 +8,7 @@ local cfg = config.parse(arg, {
   out      = config.path "folder for the items, the schemas and datasets.json",
   name     = config.string("name of the data set; none: the name of the raw file", false),
   datasets = config.path("config that lists the data set; none: OUT/datasets.json", false),
+  examples = config.integer("example values that the M-Schema shows of a column", 3),
   data_aug = config.boolean("assemble may augment these items", true),
   dry_run  = false,
 })

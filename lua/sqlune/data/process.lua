@@ -17,7 +17,7 @@ local function schema_of(self, name, where)
   local made
   made, message = sq.schema.read(path, { db_id = name })
   if not made then return nil, ("%s: database '%s': %s"):format(where, name, message) end
-  known = { text = made:text(), items = 0 }
+  known = { text = made:text { example_num = self.examples }, items = 0 }
   local parsed = sq.schema.parse(known.text)
   known.tables, known.columns = #parsed.tables, 0
   for _, one in ipairs(parsed.tables) do known.columns = known.columns + #one.columns end
@@ -95,6 +95,7 @@ end
 ---@field out string         folder to write
 ---@field name? string       of the data set, default: the raw file's name
 ---@field datasets? string   config to enter the data set in, default OUT/datasets.json
+---@field examples? integer  example values that the M-Schema shows of a column, default 3
 ---@field data_aug? boolean  whether assemble may augment it, default true
 ---@field dry_run? boolean   read and check everything, write nothing
 
@@ -122,7 +123,8 @@ local function process(o)
   local writer <close> = not o.dry_run and assert(json.writer(path, { indent = 2 })) or nil
   local bar <close> = progress.bar { label = "process" }
   local self = { databases = places, out = o.out, name = name, data_aug = o.data_aug ~= false, dry_run = o.dry_run,
-    datasets = o.datasets or fs.join(o.out, "datasets.json"), schemas = {}, names = {}, count = 0, writer = writer,
+    datasets = o.datasets or fs.join(o.out, "datasets.json"), schemas = {}, names = {}, count = 0,
+    examples = o.examples or 3, writer = writer,
     bar = bar }
   ok, message = items.each(o.raw, function(item, where) return add_item(self, item, where) end)
   if ok and self.count == 0 then ok, message = nil, o.raw .. ": no items" end
