@@ -124,8 +124,7 @@ local function process(o)
   local bar <close> = progress.bar { label = "process" }
   local self = { databases = places, out = o.out, name = name, data_aug = o.data_aug ~= false, dry_run = o.dry_run,
     datasets = o.datasets or fs.join(o.out, "datasets.json"), schemas = {}, names = {}, count = 0,
-    examples = o.examples or 3, writer = writer,
-    bar = bar }
+    examples = o.examples or 3, writer = writer, bar = bar }
   ok, message = items.each(o.raw, function(item, where) return add_item(self, item, where) end)
   if ok and self.count == 0 then ok, message = nil, o.raw .. ": no items" end
   if ok and writer then ok, message = writer:commit() end
