@@ -311,6 +311,7 @@ void sqn_tokenizer_close(sqn_tokenizer *t) {
     sqn_vocab_release(&t->vocab);
     sqn_merges_release(&t->merges);
     sqn_free(t->flags);
+    sqn_free(t->character_ids);
     sqn_added_release(&t->added);
     sqn_added_release(&t->added_normalised);
     sqn_words_release(&t->before);

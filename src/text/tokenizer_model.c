@@ -183,6 +183,22 @@ static void load_bytes(sqn_tokenizer *t) {
     }
 }
 
+/* Characters are looked up for every byte of the text, so those of the BMP have a table. */
+static sqn_status load_characters(sqn_tokenizer *t, sqn_err *e) {
+    if (t->byte_level) return SQN_OK;
+    t->character_ids = sqn_alloc(0x10000 * sizeof *t->character_ids, e);
+    if (t->character_ids == NULL) return SQN_NOMEM;
+    memset(t->character_ids, 0xFF, 0x10000 * sizeof *t->character_ids);
+    for (uint32_t id = 0; id < t->vocab.id_count; id++) {
+        size_t n = 0, length;
+        const char *token = sqn_vocab_token(&t->vocab, id, &n);
+        if (token == NULL || n == 0 || n > 3 || t->flags[id] & SQN_TOKEN_ADDED_ONLY) continue;
+        uint32_t c = sqn_utf8_get(token, &length);
+        if (length == n) t->character_ids[c] = (int32_t)id;
+    }
+    return SQN_OK;
+}
+
 /* Whether a token has a mark after another character, so that merges cross words. */
 static bool crosses_words(const sqn_tokenizer *t, const char *mark) {
     size_t m = strlen(mark), n;
@@ -226,6 +242,7 @@ sqn_status sqn_load_model(sqn_tokenizer *t, const cJSON *model, sqn_err *e) {
     t->fuse_unknown = sqn_load_true(model, "fuse_unk");
     t->whole_words = sqn_load_true(model, "ignore_merges");
     load_bytes(t);
+    SQN_TRY(load_characters(t, e));
     cut_words(t);
     return SQN_OK;
 }
