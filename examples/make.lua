@@ -6,19 +6,15 @@ local sq = require "sqlune"
 local questions = require "examples.questions"
 
 local cfg = sq.config.parse(arg, {
-  out = sq.config.path "folder for db/*.sqlite, conn.json, train.json, test.json",
+  out = sq.config.path "folder for db/*.sqlite, train.json, test.json",
   seed = sq.config.integer("of the draw and of the split", 1),
   train = sq.config.integer("questions for training", 6000),
   test = sq.config.integer("questions held out", 200),
 })
 
 local paths = questions.create_databases(cfg.out .. "/db")
-local connections, databases = {}, {}
-for name, path in pairs(paths) do
-  connections[name] = { dialect = "sqlite", path = path }
-  databases[name] = assert(sq.db.open(path))
-end
-assert(sq.json.write(cfg.out .. "/conn.json", connections, { indent = 2 }))
+local databases = {}
+for name, path in pairs(paths) do databases[name] = assert(sq.db.open(path)) end
 
 ---The items as `process` reads them.
 local function raw(items)

@@ -2,6 +2,7 @@
 local sq = require "sqlune"
 local config, fs, json, term, progress, sql = sq.config, sq.fs, sq.json, sq.term, sq.progress, sq.sql
 local evaluate, report, evaluation = sq.evaluate, sq.report, require "sqlune.report.evaluation"
+local training = require "sqlune.report.training"
 local databases, data = sq.data.databases, sq.data.items
 
 local cfg = config.parse(arg, {
@@ -13,6 +14,7 @@ local cfg = config.parse(arg, {
   timeout  = config.number("seconds that one statement may take", 30.0, { min = 0.01 }),
   max_rows = config.integer("most rows of one result", 1000000, { min = 1 }),
   samples  = config.integer("rows of both results that the report shows of a failure", 8, { min = 0, max = 1000 }),
+  training = config.list("run folders whose loss curves the report shows, in the order of training", {}),
   json     = config.boolean "print the summary as JSON",
   dry_run  = config.boolean "check the settings and the input, then end",
 }, { positional = { "pred", "db" } })
@@ -110,12 +112,14 @@ end
 local eval_path, report_path = fs.join(cfg.out, "eval.json"), fs.join(cfg.out, "report.html")
 check(json.write(eval_path, json.object("pred", cfg.pred, "db", cfg.db, "timeout", cfg.timeout, "max_rows",
   cfg.max_rows, "summary", summary, "items", verdicts), { indent = 1, replace = true }))
-check(report.write(report_path, evaluation.page {
+local page = evaluation.page {
   title = "Evaluation of " .. cfg.pred, items = items, outcomes = outcomes, all = all, groups = groups,
   interval = interval,
   facts = { { "predictions", cfg.pred }, { "gold", cfg.gold or cfg.pred }, { "databases", cfg.db },
     { "seconds a statement", cfg.timeout }, { "rows of a result", cfg.max_rows } },
-}))
+}
+if #cfg.training > 0 then table.insert(page.sections, 2, check(training.section(cfg.training))) end
+check(report.write(report_path, page))
 
 if cfg.json then
   print(json.encode(summary))

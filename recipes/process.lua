@@ -8,7 +8,9 @@ local cfg = config.parse(arg, {
   out      = config.path "folder for the items, the schemas and datasets.json",
   name     = config.string("name of the data set; none: the name of the raw file", false),
   datasets = config.path("config that lists the data set; none: OUT/datasets.json", false),
+  examples = config.integer("example values that the M-Schema shows of a column", 3, { min = 0 }),
   data_aug = config.boolean("assemble may augment these items", true),
+  skip_missing = config.boolean "leave out questions whose database does not exist",
   dry_run  = false,
 })
 
@@ -18,5 +20,6 @@ if not summary then config.fail(message) end
 local shown = table.move(summary.rows, 1, 20, 1, {})
 print(term.table { columns = { "database", "items", "tables", "columns", "characters" }, rows = shown })
 if #summary.rows > #shown then print(("  … and %d more"):format(#summary.rows - #shown)) end
+if summary.skipped > 0 then print(("  %d items left out: their databases do not exist"):format(summary.skipped)) end
 print(("  %d items of %d databases%s"):format(summary.items, #summary.rows,
   cfg.dry_run and ", nothing written" or ": " .. summary.path .. ", listed in " .. summary.datasets))

@@ -2,7 +2,6 @@
  * lua/sqlune/meta/json.lua. */
 #include "bind/json.h"
 
-#include "core/alloc.h"
 #include "io/file.h"
 
 static void release_reader(void *self) { sqn_json_reader_close(self); }
@@ -99,16 +98,12 @@ static int l_write(lua_State *L) {
 }
 
 static int l_array(lua_State *L) {
-    if (lua_isnoneornil(L, 1))
+    lua_settop(L, 1);
+    if (lua_isnil(L, 1))
         lua_newtable(L);
     else
         luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    if (lua_isnil(L, 1)) {
-        lua_newtable(L);
-        lua_replace(L, 1);
-    }
-    bind_json_mark_array(L, 1);
+    bind_json_mark_array(L, -1);
     return 1;
 }
 
@@ -155,30 +150,22 @@ static int l_is_object(lua_State *L) {
 static int l_keys(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    lua_newtable(L);
-    lua_Integer n = 0;
-    if (bind_json_is_object(L, 1)) {
-        lua_getmetatable(L, 1);
-        for (lua_Integer i = 1; lua_rawgeti(L, 3, i) != LUA_TNIL; i++, lua_settop(L, 3)) {
-            lua_pushvalue(L, 4);
-            if (lua_rawget(L, 1) == LUA_TNIL) continue;
-            lua_pop(L, 1);
-            lua_rawseti(L, 2, ++n);
-        }
-        lua_settop(L, 2);
-    } else {
-        for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-            if (lua_type(L, -2) != LUA_TSTRING)
-                return luaL_error(L, "this table has keys that are not strings");
-            lua_pushvalue(L, -2);
-            lua_rawseti(L, 2, ++n);
-        }
-        lua_getglobal(L, "table");
-        lua_getfield(L, -1, "sort");
-        lua_pushvalue(L, 2);
-        lua_call(L, 1, 0);
-        lua_settop(L, 2);
+    if (!bind_json_is_object(L, 1)) {
+        if (!bind_json_push_sorted_keys(L, 1))
+            return luaL_error(L, "this table has keys that are not strings");
+        bind_json_mark_array(L, -1);
+        return 1;
     }
+    lua_Integer n = 0;
+    lua_newtable(L);
+    lua_getmetatable(L, 1);
+    for (lua_Integer i = 1; lua_rawgeti(L, 3, i) != LUA_TNIL; i++, lua_settop(L, 3)) {
+        lua_pushvalue(L, 4);
+        if (lua_rawget(L, 1) == LUA_TNIL) continue; /* a key whose value was taken away */
+        lua_pop(L, 1);
+        lua_rawseti(L, 2, ++n);
+    }
+    lua_settop(L, 2);
     bind_json_mark_array(L, 2);
     return 1;
 }

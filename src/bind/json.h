@@ -36,6 +36,10 @@ sqn_status bind_json_push(lua_State *L, sqn_json_reader *r, const sqn_json_token
  * shows in sqn_json_writer_finish. [-0, +0, e] */
 void bind_json_put(lua_State *L, int idx, sqn_json_writer *w);
 
+/* Pushes a sequence of the table's keys in byte order, or nothing and false if one is no string.
+ * [-0, +0|1, e] */
+bool bind_json_push_sorted_keys(lua_State *L, int idx);
+
 /* json.items and json.writer (json_stream.c). */
 void bind_json_register_streams(lua_State *L);
 int l_json_items(lua_State *L);

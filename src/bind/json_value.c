@@ -151,7 +151,6 @@ static void put_object(lua_State *L, encoder *c, int idx, int keys) {
 typedef struct name {
     const char *text; /* borrowed: the key stands in the table that is being written */
     size_t length;
-    lua_Integer position;
 } name;
 
 static int by_bytes(const void *a, const void *b) {
@@ -160,14 +159,17 @@ static int by_bytes(const void *a, const void *b) {
     return order != 0 ? order : x->length < y->length ? -1 : x->length > y->length;
 }
 
-/* Pushes a sequence of the table's keys in byte order; all must be strings. [-0, +1, e] */
-static void push_sorted_keys(lua_State *L, const encoder *c, int idx, size_t count) {
-    size_t n = 0;
+bool bind_json_push_sorted_keys(lua_State *L, int idx) {
+    idx = lua_absindex(L, idx);
+    size_t n = 0, count = 0;
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) count++;
     lua_createtable(L, (int)count, 0);
     name *names = lua_newuserdatauv(L, count * sizeof *names + 1, 0);
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1), n++) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            cannot(L, c, "a table with string keys and others, or with gaps,");
+        if (lua_type(L, -2) != LUA_TSTRING) {
+            lua_pop(L, 4);
+            return false;
+        }
         names[n].text = lua_tolstring(L, -2, &names[n].length);
     }
     qsort(names, n, sizeof *names, by_bytes);
@@ -176,6 +178,7 @@ static void push_sorted_keys(lua_State *L, const encoder *c, int idx, size_t cou
         lua_rawseti(L, -3, (lua_Integer)i + 1);
     }
     lua_pop(L, 1);
+    return true;
 }
 
 static void put_table(lua_State *L, encoder *c, int idx) {
@@ -197,7 +200,8 @@ static void put_table(lua_State *L, encoder *c, int idx) {
         put_array(L, c, idx);
         return;
     }
-    push_sorted_keys(L, c, idx, count);
+    if (!bind_json_push_sorted_keys(L, idx))
+        cannot(L, c, "a table with string keys and others, or with gaps,");
     put_object(L, c, idx, lua_gettop(L));
     lua_pop(L, 1);
 }

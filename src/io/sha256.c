@@ -28,14 +28,17 @@ static void compress(uint32_t state[8], const unsigned char *block) {
         w[i] = w[i - 16] + a + w[i - 7] + b;
     }
     memcpy(s, state, sizeof s);
-    for (int i = 0; i < 64; i++) {
-        uint32_t e = rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25);
-        uint32_t a = rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22);
-        uint32_t one = s[7] + e + ((s[4] & s[5]) ^ (~s[4] & s[6])) + round_constant[i] + w[i];
-        uint32_t two = a + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += one;
-        s[0] = one + two;
+#pragma GCC unroll 8
+    for (int i = 0; i < 64; i++) { /* the eight words stay in place; their roles move on */
+#define AT(role) s[(role - i) & 7]
+        uint32_t e = AT(4), a = AT(0);
+        uint32_t one = AT(7) + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
+                       ((e & AT(5)) ^ (~e & AT(6))) + round_constant[i] + w[i];
+        uint32_t two = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) +
+                       ((a & AT(1)) ^ (a & AT(2)) ^ (AT(1) & AT(2)));
+        AT(3) += one;
+        AT(7) = one + two;
+#undef AT
     }
     for (int i = 0; i < 8; i++) state[i] += s[i];
 }

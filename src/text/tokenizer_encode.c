@@ -99,8 +99,8 @@ static bool has_bytes(const sqn_tokenizer *t, const char *p, size_t n) {
 static sqn_status push_characters(const encoder *x, sqn_bpe_scratch *bpe, const char *p, size_t n) {
     bool after_unknown = false;
     for (size_t i = 0, length; i < n; i += length) {
-        sqn_utf8_get(p + i, &length);
-        int32_t id = model_id(x->t, p + i, length);
+        uint32_t c = sqn_utf8_get(p + i, &length);
+        int32_t id = c < 0x10000 ? x->t->character_ids[c] : model_id(x->t, p + i, length);
         if (id >= 0) {
             after_unknown = false;
             SQN_TRY(sqn_bpe_push(bpe, id, length, x->e));

@@ -219,61 +219,32 @@ static sqn_status read_decoder(sqn_tokenizer *t, const cJSON *node, sqn_err *e) 
     return SQN_OK;
 }
 
-static sqn_status read_all(sqn_tokenizer *t, const cJSON *root, sqn_err *e) {
+static sqn_status read_all(sqn_tokenizer *t, const sqn_tokenizer_file *f, sqn_err *e) {
+    const cJSON *root = f->root;
     const cJSON *model = sqn_load_get(root, "model");
     if (!cJSON_IsObject(model))
         return SQN_FAIL(e, SQN_FORMAT, "key 'model': missing, or no object");
     SQN_TRY(each_part(t, sqn_load_get(root, "normalizer"), "normalizer", "normalizers", read_normal,
                       e));
-    SQN_TRY(sqn_load_vocab(t, model, sqn_load_get(root, "added_tokens"), e));
+    SQN_TRY(sqn_load_vocab(t, f, e));
     SQN_TRY(each_part(t, sqn_load_get(root, "pre_tokenizer"), "pre_tokenizer", "pretokenizers",
                       read_split, e));
     SQN_TRY(each_part(t, sqn_load_get(root, "post_processor"), "post_processor", "processors",
                       read_post, e));
     t->decode.kind = SQN_DECODE_JOIN;
     SQN_TRY(each_part(t, sqn_load_get(root, "decoder"), "decoder", "decoders", read_decoder, e));
-    return sqn_load_model(t, model, e);
-}
-
-/* cJSON would end a string at U+0000 without a word, so such a file is refused. */
-static const char *find_nul(const sqn_bytes *text) {
-    const char *p = text->data, *end = p + text->count;
-    while ((p = memmem(p, (size_t)(end - p), "\\u0000", 6)) != NULL) {
-        size_t slashes = 0;
-        while (p - slashes > text->data && p[-1 - (ptrdiff_t)slashes] == '\\') slashes++;
-        if (slashes % 2 == 0) return p;
-        p += 6;
-    }
-    return memchr(text->data, 0, text->count);
-}
-
-static sqn_status parse(const sqn_bytes *text, cJSON **out, sqn_err *e) {
-    const char *end = text->data;
-    size_t bad, valid = sqn_utf8_valid(text->data, text->count, &bad);
-    const char *wrong = find_nul(text);
-    const char *why = wrong ? "U+0000 is not supported" : "invalid UTF-8";
-    if (wrong == NULL && bad > 0) wrong = text->data + valid;
-    if (wrong == NULL) {
-        *out = cJSON_ParseWithLengthOpts(text->data, text->count, &end, 0);
-        if (*out != NULL) return SQN_OK;
-        why = end >= text->data + text->count ? "the JSON text ends too early" : "JSON expected";
-        wrong = end;
-    }
-    int line = 1, column = 1;
-    for (const char *p = text->data; p < wrong; p++, column++)
-        if (*p == '\n') line++, column = 0;
-    return SQN_FAIL(e, SQN_FORMAT, "line %d, column %d: %s", line, column, why);
+    return sqn_load_model(t, f, e);
 }
 
 static sqn_status read_tokenizer(sqn_tokenizer *t, sqn_err *e) {
-    sqn_bytes text = {0};
-    cJSON *root = NULL;
-    SQN_TRY(sqn_file_read(t->path, &text.data, &text.count, e)); /* names the path itself */
-    sqn_status status = parse(&text, &root, e);
-    sqn_free(text.data);
-    if (status == SQN_OK) status = read_all(t, root, e);
-    cJSON_Delete(root);
-    return status == SQN_OK ? SQN_OK : sqn_err_prefix(e, status, "%s", t->path);
+    sqn_tokenizer_file f = {0};
+    sqn_status status = sqn_tokenizer_file_read(t->path, &f, e); /* names the path itself */
+    if (status == SQN_OK) {
+        status = read_all(t, &f, e);
+        if (status != SQN_OK) sqn_err_prefix(e, status, "%s", t->path);
+    }
+    sqn_tokenizer_file_release(&f);
+    return status;
 }
 
 sqn_status sqn_tokenizer_open(const char *path, sqn_tokenizer **out, sqn_err *e) {
@@ -311,6 +282,7 @@ void sqn_tokenizer_close(sqn_tokenizer *t) {
     sqn_vocab_release(&t->vocab);
     sqn_merges_release(&t->merges);
     sqn_free(t->flags);
+    sqn_free(t->character_ids);
     sqn_added_release(&t->added);
     sqn_added_release(&t->added_normalised);
     sqn_words_release(&t->before);

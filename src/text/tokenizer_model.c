@@ -4,28 +4,29 @@
 /* Cut for messages. */
 static int shown(size_t n) { return n > 80 ? 80 : (int)n; }
 
+/* The id of an added token. */
 static sqn_status id_of(const cJSON *node, const char *token, uint32_t *out, sqn_err *e) {
-    double id = cJSON_IsNumber(node) ? node->valuedouble : -1;
-    if (!(id >= 0 && id < SQN_TOKEN_LIMIT) || id != (double)(uint32_t)id)
-        return SQN_FAIL(e, SQN_FORMAT, "token \"%.*s\": its id is no whole number from 0 to %d",
+    int64_t id;
+    if (!sqn_json_count(node, &id) || id >= SQN_TOKEN_LIMIT)
+        return SQN_FAIL(e, SQN_FORMAT,
+                        "key 'added_tokens': \"%.*s\": an id must be a whole number from 0 to %d",
                         shown(strlen(token)), token, SQN_TOKEN_LIMIT - 1);
     *out = (uint32_t)id;
     return SQN_OK;
 }
 
-/* Ids and bytes of everything that will stand in the vocabulary. */
-static sqn_status measure(const cJSON *vocab, const cJSON *added, size_t *count, size_t *bytes,
-                          uint32_t *id_count, sqn_err *e) {
+/* Tokens, their bytes and the number of ids that the vocabulary will have. */
+static sqn_status measure(const sqn_tokenizer_file *f, const cJSON *added, size_t *count,
+                          size_t *bytes, uint32_t *id_count, sqn_err *e) {
     const cJSON *x;
-    uint32_t id = 0;
-    *count = *bytes = *id_count = 0;
-    cJSON_ArrayForEach(x, vocab) {
-        SQN_TRY(id_of(x, x->string, &id, e));
-        if (id >= *id_count) *id_count = id + 1;
-        ++*count;
-        *bytes += strlen(x->string);
+    *count = f->vocab.count / 3;
+    *bytes = *id_count = 0;
+    for (size_t i = 0; i < f->vocab.count; i += 3) {
+        *bytes += f->vocab.data[i + 1];
+        if (f->vocab.data[i + 2] >= *id_count) *id_count = f->vocab.data[i + 2] + 1;
     }
     cJSON_ArrayForEach(x, added) {
+        uint32_t id = 0;
         const char *content = cJSON_GetStringValue(sqn_load_get(x, "content"));
         if (content == NULL || *content == 0)
             return SQN_FAIL(e, SQN_FORMAT, "key 'added_tokens': a token without 'content'");
@@ -66,23 +67,22 @@ static sqn_status add_added(sqn_tokenizer *t, const cJSON *node, sqn_err *e) {
     return status;
 }
 
-sqn_status sqn_load_vocab(sqn_tokenizer *t, const cJSON *model, const cJSON *added, sqn_err *e) {
-    const cJSON *vocab = sqn_load_get(model, "vocab"), *x;
+sqn_status sqn_load_vocab(sqn_tokenizer *t, const sqn_tokenizer_file *f, sqn_err *e) {
+    const cJSON *added = sqn_load_get(f->root, "added_tokens"), *x;
     size_t count, bytes;
     uint32_t id_count;
-    if (!cJSON_IsObject(vocab))
-        return SQN_FAIL(e, SQN_FORMAT, "key 'model.vocab': missing, or no object");
+    if (!f->has_vocab) return SQN_FAIL(e, SQN_FORMAT, "key 'model.vocab': missing");
     if (added != NULL && !cJSON_IsArray(added) && !cJSON_IsNull(added))
         return SQN_FAIL(e, SQN_FORMAT, "key 'added_tokens': no array");
-    SQN_TRY(measure(vocab, added, &count, &bytes, &id_count, e));
+    SQN_TRY(measure(f, added, &count, &bytes, &id_count, e));
     if (count == 0) return SQN_FAIL(e, SQN_FORMAT, "key 'model.vocab': empty");
     SQN_TRY(sqn_vocab_init(&t->vocab, count, id_count, e));
     SQN_TRY(sqn_bytes_reserve(&t->vocab.text, bytes, e));
     t->flags = sqn_calloc(id_count, 1, e);
     if (t->flags == NULL) return SQN_NOMEM;
-    cJSON_ArrayForEach(x, vocab) {
-        sqn_status status =
-            sqn_vocab_add(&t->vocab, x->string, strlen(x->string), (uint32_t)x->valuedouble, e);
+    for (size_t i = 0; i < f->vocab.count; i += 3) {
+        const uint32_t *v = f->vocab.data + i;
+        sqn_status status = sqn_vocab_add(&t->vocab, f->text.data + v[0], v[1], v[2], e);
         if (status != SQN_OK) return sqn_err_prefix(e, status, "key 'model.vocab'");
     }
     cJSON_ArrayForEach(x, added) {
@@ -92,66 +92,28 @@ sqn_status sqn_load_vocab(sqn_tokenizer *t, const cJSON *model, const cJSON *add
     return SQN_OK;
 }
 
-/* The two halves of a merge: "left right" or ["left", "right"]. */
-static bool halves(const cJSON *node, sqn_text *left, sqn_text *right) {
-    if (cJSON_IsString(node)) {
-        const char *s = node->valuestring, *blank = strchr(s, ' ');
-        if (blank == NULL || strchr(blank + 1, ' ') != NULL) return false;
-        *left = (sqn_text){s, (size_t)(blank - s)};
-        *right = (sqn_text){blank + 1, strlen(blank + 1)};
-        return true;
+static sqn_status find_model_token(const sqn_tokenizer *t, const char *token, size_t n,
+                                   uint32_t *out, sqn_err *e) {
+    int32_t id = sqn_vocab_find(&t->vocab, token, n);
+    *out = (uint32_t)id;
+    if (id >= 0 && (t->flags[id] & SQN_TOKEN_ADDED_ONLY) == 0) return SQN_OK;
+    return SQN_FAIL(e, SQN_FORMAT, "token \"%.*s\" is not in the vocabulary", shown(n), token);
+}
+
+static sqn_status load_merges(sqn_tokenizer *t, const sqn_tokenizer_file *f, sqn_err *e) {
+    if (!f->has_merges) return SQN_FAIL(e, SQN_FORMAT, "key 'model.merges': missing");
+    SQN_TRY(sqn_merges_init(&t->merges, f->merges.count / 3, e));
+    for (uint32_t rank = 0; rank < f->merges.count / 3; rank++) {
+        const uint32_t *m = f->merges.data + 3 * (size_t)rank;
+        const char *p = f->text.data + m[0];
+        uint32_t left, right, joined;
+        sqn_status status = find_model_token(t, p, m[1], &left, e);
+        if (status == SQN_OK) status = find_model_token(t, p + m[1], m[2], &right, e);
+        if (status == SQN_OK) status = find_model_token(t, p, m[1] + m[2], &joined, e);
+        if (status != SQN_OK) return sqn_err_prefix(e, status, "key 'model.merges'[%u]", rank);
+        sqn_merges_add(&t->merges, left, right, rank, joined);
     }
-    const cJSON *a = cJSON_IsArray(node) ? node->child : NULL, *b = a ? a->next : NULL;
-    if (!cJSON_IsString(a) || !cJSON_IsString(b) || b->next != NULL) return false;
-    *left = (sqn_text){a->valuestring, strlen(a->valuestring)};
-    *right = (sqn_text){b->valuestring, strlen(b->valuestring)};
-    return true;
-}
-
-static sqn_status find_model_token(const sqn_tokenizer *t, sqn_text token, int32_t *id,
-                                   sqn_err *e) {
-    *id = sqn_vocab_find(&t->vocab, token.data, token.count);
-    if (*id >= 0 && (t->flags[*id] & SQN_TOKEN_ADDED_ONLY) == 0) return SQN_OK;
-    return SQN_FAIL(e, SQN_FORMAT, "token \"%.*s\" is not in the vocabulary", shown(token.count),
-                    token.data);
-}
-
-static sqn_status add_merge(sqn_tokenizer *t, const cJSON *node, uint32_t rank, sqn_bytes *joined,
-                            sqn_err *e) {
-    sqn_text left, right;
-    int32_t a, b, c;
-    if (!halves(node, &left, &right))
-        return SQN_FAIL(e, SQN_FORMAT, "neither \"left right\" nor [\"left\", \"right\"]");
-    SQN_TRY(find_model_token(t, left, &a, e));
-    SQN_TRY(find_model_token(t, right, &b, e));
-    joined->count = 0;
-    SQN_TRY(sqn_bytes_add(joined, left.data, left.count, e));
-    SQN_TRY(sqn_bytes_add(joined, right.data, right.count, e));
-    SQN_TRY(find_model_token(t, (sqn_text){joined->data, joined->count}, &c, e));
-    sqn_merges_add(&t->merges, (uint32_t)a, (uint32_t)b, rank, (uint32_t)c);
     return SQN_OK;
-}
-
-static sqn_status load_merges(sqn_tokenizer *t, const cJSON *merges, sqn_err *e) {
-    if (!cJSON_IsArray(merges))
-        return SQN_FAIL(e, SQN_FORMAT, "key 'model.merges': missing, or no array");
-    size_t count = 0;
-    const cJSON *x;
-    cJSON_ArrayForEach(x, merges) count++;
-    SQN_TRY(sqn_merges_init(&t->merges, count, e));
-    sqn_bytes joined = {0};
-    sqn_status status = SQN_OK;
-    uint32_t rank = 0;
-    cJSON_ArrayForEach(x, merges) {
-        status = add_merge(t, x, rank, &joined, e);
-        if (status != SQN_OK) {
-            sqn_err_prefix(e, status, "key 'model.merges'[%u]", rank);
-            break;
-        }
-        rank++;
-    }
-    sqn_bytes_release(&joined);
-    return status;
 }
 
 static bool is_empty(const cJSON *node) {
@@ -183,6 +145,22 @@ static void load_bytes(sqn_tokenizer *t) {
     }
 }
 
+/* Characters are looked up for every byte of the text, so those of the BMP have a table. */
+static sqn_status load_characters(sqn_tokenizer *t, sqn_err *e) {
+    if (t->byte_level) return SQN_OK;
+    t->character_ids = sqn_alloc(0x10000 * sizeof *t->character_ids, e);
+    if (t->character_ids == NULL) return SQN_NOMEM;
+    memset(t->character_ids, 0xFF, 0x10000 * sizeof *t->character_ids);
+    for (uint32_t id = 0; id < t->vocab.id_count; id++) {
+        size_t n = 0, length;
+        const char *token = sqn_vocab_token(&t->vocab, id, &n);
+        if (token == NULL || n == 0 || n > 3 || t->flags[id] & SQN_TOKEN_ADDED_ONLY) continue;
+        uint32_t c = sqn_utf8_get(token, &length);
+        if (length == n) t->character_ids[c] = (int32_t)id;
+    }
+    return SQN_OK;
+}
+
 /* Whether a token has a mark after another character, so that merges cross words. */
 static bool crosses_words(const sqn_tokenizer *t, const char *mark) {
     size_t m = strlen(mark), n;
@@ -210,7 +188,8 @@ static void cut_words(sqn_tokenizer *t) {
     memcpy(s->mark, blank->text, n);
 }
 
-sqn_status sqn_load_model(sqn_tokenizer *t, const cJSON *model, sqn_err *e) {
+sqn_status sqn_load_model(sqn_tokenizer *t, const sqn_tokenizer_file *f, sqn_err *e) {
+    const cJSON *model = sqn_load_get(f->root, "model");
     static const char *const must_be_empty[] = {"dropout", "continuing_subword_prefix",
                                                 "end_of_word_suffix"};
     const char *type = cJSON_GetStringValue(sqn_load_get(model, "type"));
@@ -220,12 +199,13 @@ sqn_status sqn_load_model(sqn_tokenizer *t, const cJSON *model, sqn_err *e) {
     for (size_t i = 0; i < sizeof must_be_empty / sizeof *must_be_empty; i++)
         if (!is_empty(sqn_load_get(model, must_be_empty[i])))
             return SQN_FAIL(e, SQN_FORMAT, "key 'model.%s': not supported", must_be_empty[i]);
-    SQN_TRY(load_merges(t, sqn_load_get(model, "merges"), e));
+    SQN_TRY(load_merges(t, f, e));
     SQN_TRY(load_unknown(t, model, e));
     t->byte_fallback = sqn_load_true(model, "byte_fallback");
     t->fuse_unknown = sqn_load_true(model, "fuse_unk");
     t->whole_words = sqn_load_true(model, "ignore_merges");
     load_bytes(t);
+    SQN_TRY(load_characters(t, e));
     cut_words(t);
     return SQN_OK;
 }

@@ -85,6 +85,8 @@ struct sqn_tokenizer {
     size_t split_count;
     bool byte_level;       /* words are bytes; else characters */
     int32_t byte_ids[256]; /* of single bytes (byte level, or <0xXX>); -1: none */
+    int32_t
+        *character_ids; /* owned: model tokens of one character up to U+FFFF; NULL: byte level */
     bool byte_fallback, fuse_unknown, whole_words;
     int32_t unknown; /* id, -1: none */
 

@@ -1,6 +1,7 @@
 -- Tokenizers without reference data: one trained here, round trips, streams, and files that are broken.
 local sq = require "sqlune"
 local t = require "tests.check"
+local json = sq.json
 
 local SPECIAL = { "<|end|>", "<|user|>" }
 local TEXT = {
@@ -166,36 +167,45 @@ end
 
 ---Loads what `change` made of a small, good tokenizer.json; it must fail with a message that names the file.
 local function broken(pattern, change)
-  local document = sq.json.decode [=[
+  local document = json.decode [=[
     {"added_tokens": [{"id": 7, "content": "<e>", "special": true, "normalized": false}],
      "normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
      "post_processor": null, "decoder": {"type": "ByteLevel"},
      "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4, "d": 5, "e": 6},
                "merges": ["a b", ["ab", "c"]]}}]=]
   change(document)
-  local message = t.fails(function() return load_text(sq.json.encode(document)) end, pattern)
+  local message = t.fails(function() return load_text(json.encode(document)) end, pattern)
   t.ok(message:find "tokenizer.json: ", message)
 end
 
 M["a small file loads"] = function()
   broken("unk_token", function(d)
-    local tok = assert(load_text(sq.json.encode(d)))
+    local tok = assert(load_text(json.encode(d)))
     t.eq(tok:encode "abc<e>ab", { 4, 7, 3 })
     d.model.unk_token = "nothing"
   end)
 end
 
+M["U+0000 in a vocabulary"] = function()
+  local tok = assert(load_text [[{"model": {"vocab": {"a": 0, "\u0000": 1, "a\u0000": 2}, "merges": ["a \u0000"]}}]])
+  t.eq(tok:encode "\0a\0a", { 1, 2, 0 })
+  t.eq(tok:token(2), "a\0")
+  t.eq(tok:decode { 1, 2, 0 }, "\0 a\0 a") -- a file without a decoder joins with blanks
+end
+
 M["broken files"] = function()
   broken("'model.merges'%[0%]: token \"ab\" is not in the vocabulary", function(d) d.model.vocab.ab = nil end)
   broken("'model.merges'%[1%]: token \"abx\" is not in", function(d) d.model.merges[2] = "abx c" end)
-  broken("'model.merges'%[2%]: neither", function(d) d.model.merges[3] = "a b c" end)
-  broken("'model.merges'%[2%]: neither", function(d) d.model.merges[3] = 5 end)
+  broken("line 1, column %d+: a merge is", function(d) d.model.merges[3] = "a b c" end)
+  broken("a merge is \"left right\" or", function(d) d.model.merges[3] = 5 end)
+  broken("a merge is", function(d) d.model.merges[3] = json.array { "a" } end)
+  broken("a merge is", function(d) d.model.merges[3] = json.array { "a", "b", "c" } end)
   broken("id 1 belongs to two tokens, \"b\" and \"c\"", function(d) d.model.vocab.c = 1 end)
   broken("id 6 belongs to two tokens", function(d) d.added_tokens[1].id = 6 end)
   broken("'added_tokens': token \"a\" has id 7, but 0", function(d) d.added_tokens[1].content = "a" end)
-  broken("its id is no whole number", function(d) d.model.vocab.c = -1 end)
-  broken("its id is no whole number", function(d) d.model.vocab.c = 1.5 end)
-  broken("its id is no whole number", function(d) d.model.vocab.c = 1 << 40 end)
+  broken("an id must be a whole number", function(d) d.model.vocab.c = -1 end)
+  broken("an id must be a whole number", function(d) d.model.vocab.c = 1.5 end)
+  broken("an id must be a whole number", function(d) d.model.vocab.c = 1 << 40 end)
   broken("'model.vocab': missing", function(d) d.model.vocab = nil end)
   broken("'model.merges': missing", function(d) d.model.merges = nil end)
   broken("'model': missing", function(d) d.model = nil end)
@@ -212,8 +222,13 @@ end
 
 M["files that are no JSON"] = function()
   t.fails(function() return load_text '{"model": {"vocab": {"a": 0,' end, "tokenizer.json: line 1, column %d+: ")
-  t.fails(function() return load_text '{\n"model": oops}' end, "line 2, column 1?%d: JSON expected")
+  t.fails(function() return load_text '{\n"model": oops}' end, "line 2, column 10: expected a value")
   t.fails(function() return load_text '{"model": "\xff"}' end, "column 12: invalid UTF%-8")
+  t.fails(function() return load_text '{"model": {"vocab": {"\\ud800": 1}}}' end, "column 22: a lone surrogate")
+  t.fails(function() return load_text '{"model": {"vocab": {}, "vocab": {}}}' end, "'model.vocab' stands here a second")
+  t.fails(function() return load_text '{"a": 1, "a": 2}' end, "column 10: this key stands here a second time")
+  t.fails(function() return load_text '{"model": {}} {}' end, "column 15")
+  t.fails(function() return load_text '["model"]' end, "a tokenizer is an object")
   t.fails(function() return load_text "" end, "line 1, column 1: ")
   t.fails(function() return sq.tokenizer.load "/nowhere/at/all" end, "/nowhere/at/all: .*No such file")
 end

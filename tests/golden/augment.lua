@@ -4,7 +4,7 @@
 local t = require "tests.check"
 local sq = require "sqlune"
 local augment, json = sq.augment, sq.json
-local parse = (sq.schema or require "sqlune.augment.parse").parse
+local parse = sq.schema.parse
 
 local SEEDS, ITEMS = 5, 1000
 

@@ -10,7 +10,9 @@ local sql = require "sqlune.sql"
 ---@field comment string
 ---@field primary_key boolean
 ---@field examples string[]
----@field line string    "(name:TYPE, …)" as it prints
+---@field prefix string?         what announces the examples: "Examples:"
+---@field examples_text string?  the examples as they print
+---@field line string            "(name:TYPE, …)" as it prints
 ---@field table string   name of its table
 ---@field used boolean   the SQL names it (or reads all columns)
 ---@field key boolean    part of a primary key, or an end of a foreign key
@@ -28,7 +30,7 @@ local sql = require "sqlune.sql"
 local Schema = {}
 Schema.__index = Schema
 
-local M = { Schema = Schema, SPELLINGS = { "Value examples:", "Examples:", "示例值:", "values:" } }
+local M = { Schema = Schema }
 
 ---The name itself and, of a qualified one, its last part: "public.Users" is found as "users" too.
 local function is_named(names, name)
@@ -79,8 +81,8 @@ end
 ---@param dialect? string
 ---@return sqlune.augment.Schema
 function M.new(structure, statement, dialect)
-  local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, spelling = nil, indent = 2,
-    dropped_at = {} }, Schema)
+  local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {} },
+    Schema)
   local ends = key_ends(structure.foreign_keys or {})
   for t, one in ipairs(structure.tables) do
     local copy = { name = one.name, comment = one.comment, columns = {} }
@@ -167,26 +169,31 @@ function Schema:lost()
   end
 end
 
----The line of a column with its examples spelled as the schema's `spelling` says; other lines as they are.
-local function spelled(column, spelling)
-  local line = column.line
-  if spelling == nil or column.examples == nil or #column.examples == 0 then return line end
-  local list = " [" .. table.concat(column.examples, ", ") .. "]"
-  for _, prefix in ipairs(M.SPELLINGS) do
-    local tail = prefix .. list .. ")"
-    local head = line:sub(1, -#tail - 1)
-    if line:sub(-#tail) == tail and (head:sub(-2) == ", " or head:sub(-1) == "(") then
-      if spelling == "--" then return head .. ") -- Value examples:" .. list end
-      return head .. spelling .. list .. ")"
-    end
+---The text of a column before its examples: "(id:INTEGER, Primary Key, ". nil if it has none.
+local function head_of(column)
+  local line, prefix, list = column.line, column.prefix, column.examples_text
+  if prefix == nil or list == nil then return nil end
+  if prefix == "--" then -- the line ends with the last ")", which may stand in a value
+    local at = line:find(") -- Value examples: [", 1, true) or #line
+    return line:sub(1, at - 1)
   end
-  return line
+  local tail = prefix .. " [" .. list .. "])"
+  return line:sub(-#tail) == tail and line:sub(1, -#tail - 1) or nil
+end
+
+---The line of a column, its examples announced as `spelling` says (nil: as they are).
+local function spelled(column, spelling)
+  local head = head_of(column)
+  if head == nil then return column.line end
+  spelling = spelling or column.prefix
+  if spelling == "--" then return ("%s) -- Value examples: [%s]"):format(head, column.examples_text) end
+  return ("%s%s [%s])"):format(head, spelling, column.examples_text)
 end
 
 ---The schema as text in the form of the original's training data: blanks before columns, `a.b = c.d`.
 ---@return string
 function Schema:text()
-  local parts = { "【DB_ID】 " .. self.db_id, "【Schema】" }
+  local parts = { "【DB_ID】 " .. (self.db_id or ""), "【Schema】" }
   local blanks = (" "):rep(self.indent)
   for _, one in ipairs(self.tables) do
     local lines = {}

@@ -84,7 +84,7 @@ local function structure_of(self, text)
   local known = self.parsed[text]
   if not known then
     if self.parsed_count == PARSED_AT_MOST then self.parsed, self.parsed_count = {}, 0 end
-    known = (sq.schema or require "sqlune.augment.parse").parse(text)
+    known = sq.schema.parse(text)
     self.parsed[text], self.parsed_count = known, self.parsed_count + 1
   end
   return known
@@ -109,7 +109,9 @@ end
 
 ---The item after augmentation: its schema as text and its SQL.
 local function augmented(self, set, item, where, number)
-  local sample = augment.sample { structure = structure_of(self, item.db_schema), sql = item.sql,
+  local structure = structure_of(self, item.db_schema)
+  if #structure.tables == 0 then return nil, where .. ": 'db_schema' is not an M-Schema text: no table in it" end
+  local sample = augment.sample { structure = structure, sql = item.sql,
     question = item.question, evidence = item.evidence, db_name = item.db_name, dialect = set.dialect, where = where }
   local result, message = augment.run(sample, self.steps, self.seed, set.name, number)
   if not result then return nil, message end

@@ -8,16 +8,17 @@ local progress = require "sqlune.progress"
 local sq = require "sqlune"
 local fs, json = sq.fs, sq.json
 
----The M-Schema of a database, made once per run and kept beside the items.
+---The M-Schema of a database, made once per run and kept beside the items. false: no such database, to be skipped.
 local function schema_of(self, name, where)
   local known = self.schemas[name]
   if known then return known end
   local path, message = self.databases:find(name)
+  if not path and self.skip_missing then return false end
   if not path then return nil, where .. ": " .. message end
   local made
   made, message = sq.schema.read(path, { db_id = name })
   if not made then return nil, ("%s: database '%s': %s"):format(where, name, message) end
-  known = { text = made:text(), items = 0 }
+  known = { text = made:text { example_num = self.examples }, items = 0 }
   local parsed = sq.schema.parse(known.text)
   known.tables, known.columns = #parsed.tables, 0
   for _, one in ipairs(parsed.tables) do known.columns = known.columns + #one.columns end
@@ -52,6 +53,10 @@ local function add_item(self, raw, where)
   if not item then return where .. ": " .. wrong end
   local known
   known, wrong = schema_of(self, item.name, where)
+  if known == false then
+    self.skipped = self.skipped + 1
+    return nil
+  end
   if not known then return wrong end
   known.items = known.items + 1
   if self.writer then
@@ -95,11 +100,14 @@ end
 ---@field out string         folder to write
 ---@field name? string       of the data set, default: the raw file's name
 ---@field datasets? string   config to enter the data set in, default OUT/datasets.json
+---@field examples? integer  example values that the M-Schema shows of a column, default 3
 ---@field data_aug? boolean  whether assemble may augment it, default true
+---@field skip_missing? boolean  leave out items whose database does not exist, instead of stopping
 ---@field dry_run? boolean   read and check everything, write nothing
 
 ---@class sqlune.data.ProcessSummary
 ---@field items integer
+---@field skipped integer  items without a database
 ---@field path string      the items
 ---@field datasets string  the config
 ---@field name string      of the data set in it
@@ -122,14 +130,15 @@ local function process(o)
   local writer <close> = not o.dry_run and assert(json.writer(path, { indent = 2 })) or nil
   local bar <close> = progress.bar { label = "process" }
   local self = { databases = places, out = o.out, name = name, data_aug = o.data_aug ~= false, dry_run = o.dry_run,
-    datasets = o.datasets or fs.join(o.out, "datasets.json"), schemas = {}, names = {}, count = 0, writer = writer,
-    bar = bar }
+    datasets = o.datasets or fs.join(o.out, "datasets.json"), skip_missing = o.skip_missing, examples = o.examples or 3,
+    writer = writer, bar = bar, schemas = {}, names = {}, count = 0, skipped = 0 }
   ok, message = items.each(o.raw, function(item, where) return add_item(self, item, where) end)
   if ok and self.count == 0 then ok, message = nil, o.raw .. ": no items" end
   if ok and writer then ok, message = writer:commit() end
   if ok and writer then ok, message = register(self, path) end
   if not ok then return nil, message end
-  return { items = self.count, path = path, datasets = self.datasets, name = name, rows = rows_of(self) }
+  return { items = self.count, skipped = self.skipped, path = path, datasets = self.datasets, name = name,
+    rows = rows_of(self) }
 end
 
 return process

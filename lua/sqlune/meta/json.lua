@@ -85,6 +85,10 @@ function json.items(path) end
 
 ---@class sqlune.json.Items
 ---@overload fun(): any, integer, integer
+local items = {}
+
+---Closes the file early.
+function items:close() end
 
 ---Writes a long list one item at a time; nothing appears under the name until `commit`.
 ---
@@ -113,5 +117,8 @@ function writer:add(value) end
 ---@return string? message
 ---@return string? code
 function writer:commit() end
+
+---Drops the file, unless it was committed.
+function writer:close() end
 
 return json
