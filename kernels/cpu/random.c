@@ -1,4 +1,5 @@
-/* Random tensors and dropout from Philox: element i takes word i%4 of counter offset + i/4, on any number of threads. */
+/* Random tensors and dropout from Philox: element i takes word i%4 of counter offset + i/4, on any
+ * number of threads. */
 #include <math.h>
 
 #include "kernels/philox.h"

@@ -1,4 +1,5 @@
-/* Sums and extremes over one dimension. Fixed blocks: the result does not depend on the number of threads. */
+/* Sums and extremes over one dimension. Fixed blocks: the result does not depend on the number of
+ * threads. */
 #include <stdbool.h>
 
 #define EACH_FLOAT "kernels/cpu/reduce.inc"

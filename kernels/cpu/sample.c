@@ -1,4 +1,5 @@
-/* topk and sampling: one row at a time in f32 (topk: in the accumulator type), sorted where a cut needs it. */
+/* topk and sampling: one row at a time in f32 (topk: in the accumulator type), sorted where a cut
+ * needs it. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,8 +24,8 @@ static double load(sqn_dtype dtype, const void *x, int64_t i) {
     return dtype == SQN_BF16 ? sqn_bf16_load(((const sqn_bf16 *)x)[i]) : ((const float *)x)[i];
 }
 
-/* Sorts the k first of `rows` items to the front: a heap of k would be faster, a whole sort is what vocabularies of this size
- * take a millisecond for. */
+/* Sorts the k first of `rows` items to the front: a heap of k would be faster, a whole sort is what
+ * vocabularies of this size take a millisecond for. */
 sqn_status sqn_cpu_topk(const sqn_k_topk *a, void *stream) {
     (void)stream;
     if (!(a->dtype == SQN_F32 || a->dtype == SQN_BF16 || a->dtype == SQN_F64)) return SQN_MISUSE;
@@ -36,16 +37,20 @@ sqn_status sqn_cpu_topk(const sqn_k_topk *a, void *stream) {
         for (int64_t i = 0; i < a->k; i++) {
             int64_t at = r * a->k + i;
             a->indexes[at] = row[i].id;
-            if (a->dtype == SQN_F64) ((double *)a->values)[at] = row[i].value;
-            else if (a->dtype == SQN_F32) ((float *)a->values)[at] = (float)row[i].value;
-            else ((sqn_bf16 *)a->values)[at] = sqn_bf16_store((float)row[i].value);
+            if (a->dtype == SQN_F64)
+                ((double *)a->values)[at] = row[i].value;
+            else if (a->dtype == SQN_F32)
+                ((float *)a->values)[at] = (float)row[i].value;
+            else
+                ((sqn_bf16 *)a->values)[at] = sqn_bf16_store((float)row[i].value);
         }
     }
     sqn_free(row);
     return SQN_OK;
 }
 
-/* Each id of the context once: negative logits are multiplied, others divided. `marked` is zeroed on entry and exit. */
+/* Each id of the context once: negative logits are multiplied, others divided. `marked` is zeroed
+ * on entry and exit. */
 static void penalise(const sqn_k_sample *a, int64_t r, float *logit, uint8_t *marked) {
     if (a->seen == NULL || a->repetition_penalty == 1.0) return;
     float penalty = (float)a->repetition_penalty;
@@ -65,7 +70,8 @@ static int64_t largest(const float *x, int64_t n) {
     return at;
 }
 
-/* Sets logits outside of top-k and top-p to -inf (spec: ties with the k-th stay; the largest always stays). */
+/* Sets logits outside of top-k and top-p to -inf (spec: ties with the k-th stay; the largest always
+ * stays). */
 static void cut(const sqn_k_sample *a, float *logit, item *sorted) {
     bool by_k = a->top_k > 0 && a->top_k < a->n, by_p = a->top_p < 1.0;
     if (!by_k && !by_p) return;
@@ -73,7 +79,8 @@ static void cut(const sqn_k_sample *a, float *logit, item *sorted) {
     qsort(sorted, (size_t)a->n, sizeof *sorted, falling);
     int64_t kept = a->n;
     if (by_k)
-        for (kept = a->top_k; kept < a->n && sorted[kept].value == sorted[a->top_k - 1].value;) kept++;
+        for (kept = a->top_k; kept < a->n && sorted[kept].value == sorted[a->top_k - 1].value;)
+            kept++;
     if (by_p) { /* ascending, drop while the cumulated probability <= 1 - top_p */
         double sum = 0, cumulated = 0, top = sorted[0].value;
         for (int64_t i = 0; i < kept; i++) sum += exp(sorted[i].value - top);
@@ -100,7 +107,8 @@ static int64_t draw(float *logit, int64_t n, double unit) {
     return chosen < 0 ? largest(logit, n) : chosen;
 }
 
-static void sample_row(const sqn_k_sample *a, int64_t r, float *logit, item *sorted, uint8_t *marked) {
+static void sample_row(const sqn_k_sample *a, int64_t r, float *logit, item *sorted,
+                       uint8_t *marked) {
     for (int64_t i = 0; i < a->n; i++) logit[i] = (float)load(a->dtype, a->logits, r * a->n + i);
     penalise(a, r, logit, marked);
     int64_t id;

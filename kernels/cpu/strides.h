@@ -1,4 +1,5 @@
-/* Walks two strided arrays of one shape: the innermost run is left to the caller, outer dimensions are merged where they can be. */
+/* Walks two strided arrays of one shape: the innermost run is left to the caller, outer dimensions
+ * are merged where they can be. */
 #ifndef SQN_CPU_STRIDES_H
 #define SQN_CPU_STRIDES_H
 

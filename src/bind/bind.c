@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "tensor/storage.h"
 
 typedef struct state_facts {
     const void *metatable[BIND_KIND_COUNT]; /* identity of each kind's metatable, anchored in the
                                                registry */
     int ref[BIND_KIND_COUNT];
     const bind_type *type[BIND_KIND_COUNT];
-    int64_t foreign_live, foreign_since, foreign_base; /* bytes */
+    int64_t foreign_since, foreign_base; /* bytes */
 } state_facts;
 
 /* Above this much growth a full collection runs; a young one every eighth of it. Measured:
@@ -185,10 +186,7 @@ const char *bind_option_string(lua_State *L, int idx, const char *key, const cha
 }
 
 void bind_account(lua_State *L, int64_t bytes) {
-    state_facts *f = facts(L);
-    f->foreign_live += bytes;
-    if (bytes > 0) f->foreign_since += bytes;
-    if (f->foreign_live < f->foreign_base) f->foreign_base = f->foreign_live;
+    if (bytes > 0) facts(L)->foreign_since += bytes;
 }
 
 void bind_settle(lua_State *L) {
@@ -196,10 +194,11 @@ void bind_settle(lua_State *L) {
     if (f->foreign_since < foreign_budget / 8) return;
     f->foreign_since = 0;
     lua_gc(L, LUA_GCSTEP, 0);
-    if (f->foreign_live > f->foreign_base + foreign_budget) {
-        lua_gc(L, LUA_GCCOLLECT);
-        f->foreign_base = f->foreign_live;
-    }
+    int64_t live = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
+    if (live < f->foreign_base) f->foreign_base = live;
+    if (live <= f->foreign_base + foreign_budget) return;
+    lua_gc(L, LUA_GCCOLLECT);
+    f->foreign_base = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
 }
 
 static const bind_type scratch_type = {"scratch", sqn_free, NULL, NULL};

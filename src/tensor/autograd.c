@@ -16,10 +16,12 @@ bool sqn_grad_set_enabled(bool on) {
     return before;
 }
 
-static bool wants(const sqn_tensor *x) { return x != NULL && x->requires_grad && sqn_dtype_is_float(x->dtype); }
+static bool wants(const sqn_tensor *x) {
+    return x != NULL && x->requires_grad && sqn_dtype_is_float(x->dtype);
+}
 
-sqn_status sqn_node_new(sqn_node **node, const char *op, sqn_backward backward, int inputs, sqn_tensor *const in[],
-                        sqn_err *e) {
+sqn_status sqn_node_new(sqn_node **node, const char *op, sqn_backward backward, int inputs,
+                        sqn_tensor *const in[], sqn_err *e) {
     bool any = false;
     *node = NULL;
     for (int i = 0; i < inputs; i++) any |= wants(in[i]);
@@ -161,11 +163,14 @@ static sqn_status add_to_node(sqn_node *n, int j, sqn_tensor *d, sqn_err *e) {
 
 static sqn_status check_saved(const sqn_node *n, sqn_err *e) {
     if (n->done)
-        return SQN_FAIL(e, SQN_MISUSE, "backward: '%s' was already gone through; its activations are released", n->op);
+        return SQN_FAIL(e, SQN_MISUSE,
+                        "backward: '%s' was already gone through; its activations are released",
+                        n->op);
     for (int i = 0; i < n->saved_count; i++)
         if (n->saved[i] != NULL && n->saved[i]->storage->version != n->saved_version[i])
-            return SQN_FAIL(e, SQN_MISUSE, "backward: a tensor that '%s' needs was changed in place after it was used",
-                            n->op);
+            return SQN_FAIL(
+                e, SQN_MISUSE,
+                "backward: a tensor that '%s' needs was changed in place after it was used", n->op);
     return SQN_OK;
 }
 
@@ -220,7 +225,8 @@ static sqn_status heap_push(heap *h, sqn_node *n, sqn_err *e) {
     n->references++;
     n->queued = true;
     size_t i = h->count++;
-    for (; i > 0 && h->at[(i - 1) / 2]->sequence < n->sequence; i = (i - 1) / 2) h->at[i] = h->at[(i - 1) / 2];
+    for (; i > 0 && h->at[(i - 1) / 2]->sequence < n->sequence; i = (i - 1) / 2)
+        h->at[i] = h->at[(i - 1) / 2];
     h->at[i] = n;
     return SQN_OK;
 }
@@ -241,7 +247,8 @@ static sqn_node *heap_pop(heap *h) {
     return top;
 }
 
-/* A node's inputs were all made before it, so popping the latest node first is a topological order. */
+/* A node's inputs were all made before it, so popping the latest node first is a topological order.
+ */
 static sqn_status run_all(sqn_node *root, sqn_err *e) {
     heap h = {0};
     sqn_status status = heap_push(&h, root, e);
@@ -261,12 +268,15 @@ static sqn_status run_all(sqn_node *root, sqn_err *e) {
 
 sqn_status sqn_backward_run(sqn_tensor *x, sqn_tensor *seed, sqn_err *e) {
     char text[96];
-    if (!x->requires_grad) return SQN_FAIL(e, SQN_MISUSE, "backward: this tensor does not depend on any that wants a gradient");
+    if (!x->requires_grad)
+        return SQN_FAIL(e, SQN_MISUSE,
+                        "backward: this tensor does not depend on any that wants a gradient");
     if (seed == NULL && sqn_tensor_numel(x) != 1)
         return SQN_FAIL(e, SQN_MISUSE, "backward: %s is not one number: give the gradient of it",
                         sqn_tensor_describe(x, text));
     if (seed != NULL && !sqn_tensor_same_shape(x, seed))
-        return SQN_FAIL(e, SQN_MISUSE, "backward: the gradient given has another shape than %s", sqn_tensor_describe(x, text));
+        return SQN_FAIL(e, SQN_MISUSE, "backward: the gradient given has another shape than %s",
+                        sqn_tensor_describe(x, text));
     sqn_tensor *d = sqn_tensor_new(x->dtype, x->ndim, x->shape, e);
     if (d == NULL) return SQN_NOMEM;
     sqn_status status = seed ? sqn_tensor_copy(d, seed, false, e) : sqn_tensor_fill(d, 1.0, e);

@@ -7,7 +7,8 @@
 #define DIFF true
 #define FIXED false
 const sqn_op_info sqn_op_list[SQN_OP_COUNT] = {
-#define OP(name, outputs, signature, grad, doc) {#name, signature, doc, outputs, grad, sqn_op_##name},
+#define OP(name, outputs, signature, grad, doc) \
+    {#name, signature, doc, outputs, grad, sqn_op_##name},
 #include "tensor/ops.def"
 #undef OP
 };
@@ -27,10 +28,12 @@ sqn_status sqn_op_float(const sqn_call *c, const sqn_tensor *x, sqn_err *e) {
     return sqn_op_fail(c, e, "wants f32, bf16 or f64, got %s", sqn_tensor_describe(x, text));
 }
 
-sqn_status sqn_op_same_dtype(const sqn_call *c, const sqn_tensor *a, const sqn_tensor *b, sqn_err *e) {
+sqn_status sqn_op_same_dtype(const sqn_call *c, const sqn_tensor *a, const sqn_tensor *b,
+                             sqn_err *e) {
     char s[96], t[96];
     if (a->dtype == b->dtype) return SQN_OK;
-    return sqn_op_fail(c, e, "dtypes differ: %s, %s", sqn_tensor_describe(a, s), sqn_tensor_describe(b, t));
+    return sqn_op_fail(c, e, "dtypes differ: %s, %s", sqn_tensor_describe(a, s),
+                       sqn_tensor_describe(b, t));
 }
 
 sqn_status sqn_op_dim(const sqn_call *c, const sqn_tensor *x, int64_t dim, int *out, sqn_err *e) {
@@ -45,7 +48,8 @@ sqn_status sqn_op_dim(const sqn_call *c, const sqn_tensor *x, int64_t dim, int *
 
 sqn_dtype sqn_accumulator(sqn_dtype t) { return t == SQN_F64 ? SQN_F64 : SQN_F32; }
 
-sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, sqn_err *e) {
+sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also,
+                         sqn_err *e) {
     char text[96];
     if (x->dtype != SQN_I64 && x->dtype != SQN_I32) {
         sqn_op_fail(c, e, "indexes are i64 or i32, got %s", sqn_tensor_describe(x, text));
@@ -56,7 +60,8 @@ sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_
     const int64_t *v = sqn_tensor_data(index);
     for (int64_t i = 0, n = sqn_tensor_numel(index); i < n; i++) {
         if ((v[i] >= 0 && v[i] < limit) || v[i] == also) continue;
-        sqn_op_fail(c, e, "index %lld (place %lld) is not below %lld", (long long)v[i], (long long)i + 1, (long long)limit);
+        sqn_op_fail(c, e, "index %lld (place %lld) is not below %lld", (long long)v[i],
+                    (long long)i + 1, (long long)limit);
         sqn_tensor_release(index);
         return NULL;
     }

@@ -26,9 +26,10 @@ static sqn_status find_span(sqn_call *c, int at, span *s, sqn_err *e) {
     return SQN_OK;
 }
 
-static sqn_status reduce(const char *name, sqn_reduce op, const span *s, sqn_tensor *x, double scale, sqn_tensor *y,
-                         sqn_err *e) {
-    sqn_k_reduce k = {op, x->dtype, s->outer, s->n, s->inner, sqn_tensor_data(x), sqn_tensor_data(y), scale};
+static sqn_status reduce(const char *name, sqn_reduce op, const span *s, sqn_tensor *x,
+                         double scale, sqn_tensor *y, sqn_err *e) {
+    sqn_k_reduce k = {op,       x->dtype,           s->outer,           s->n,
+                      s->inner, sqn_tensor_data(x), sqn_tensor_data(y), scale};
     return sqn_kernel_result(sqn_tensor_kernels(x)->reduce(&k, NULL), name, x, e);
 }
 
@@ -42,7 +43,13 @@ static sqn_status sum_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *di
     sqn_tensor *from = to ? sqn_tensor_view(d, 3, shape, narrow, d->offset, e) : NULL;
     sqn_status status = from ? sqn_tensor_copy(to, from, false, e) : SQN_NOMEM;
     if (status == SQN_OK && n->f[0] != 1.0) {
-        sqn_k_map k = {SQN_MAP_AFFINE, d->dtype, sqn_tensor_numel(din[0]), sqn_tensor_data(din[0]), sqn_tensor_data(din[0]), n->f[0], 0};
+        sqn_k_map k = {SQN_MAP_AFFINE,
+                       d->dtype,
+                       sqn_tensor_numel(din[0]),
+                       sqn_tensor_data(din[0]),
+                       sqn_tensor_data(din[0]),
+                       n->f[0],
+                       0};
         status = sqn_kernel_result(sqn_tensor_kernels(d)->map(&k, NULL), n->op, d, e);
     }
     sqn_tensor_release(from);
@@ -92,14 +99,16 @@ sqn_status sqn_op_sum(sqn_call *c, sqn_err *e) { return sum(c, false, e); }
 sqn_status sqn_op_mean(sqn_call *c, sqn_err *e) { return sum(c, true, e); }
 
 /* saved[0]: the input's shape; saved[1]: where the chosen ones stood (i64). */
-static sqn_status extreme_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+static sqn_status extreme_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                               sqn_err *e) {
     const sqn_tensor *like = n->saved[0], *place = n->saved[1];
     din[0] = sqn_tensor_zeros(dout[0]->dtype, like->ndim, like->shape, e);
     if (din[0] == NULL) return SQN_NOMEM;
     int64_t inner = n->i[2];
     for (int64_t i = 0, count = n->i[0] * inner; i < count; i++) {
         int64_t chosen = sqn_tensor_get_integer(place, i);
-        sqn_tensor_set(din[0], (i / inner * n->i[1] + chosen) * inner + i % inner, sqn_tensor_get(dout[0], i));
+        sqn_tensor_set(din[0], (i / inner * n->i[1] + chosen) * inner + i % inner,
+                       sqn_tensor_get(dout[0], i));
     }
     return SQN_OK;
 }
@@ -118,10 +127,17 @@ static sqn_status extreme(sqn_call *c, bool maximum, sqn_err *e) {
     SQN_GOTO(sqn_node_new(&node, c->name, extreme_back, 1, &c->arg[0].t, e));
     if (node != NULL) { /* the smallest stands where the largest of -x stands */
         status = SQN_NOMEM;
-        if ((like = shape_only(x, e)) == NULL || (place = sqn_tensor_new(SQN_I64, s.ndim, s.shape, e)) == NULL ||
+        if ((like = shape_only(x, e)) == NULL ||
+            (place = sqn_tensor_new(SQN_I64, s.ndim, s.shape, e)) == NULL ||
             (flipped = sqn_tensor_new(x->dtype, x->ndim, x->shape, e)) == NULL)
             goto fail;
-        sqn_k_map k = {SQN_MAP_AFFINE, x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x), sqn_tensor_data(flipped), maximum ? 1 : -1, 0};
+        sqn_k_map k = {SQN_MAP_AFFINE,
+                       x->dtype,
+                       sqn_tensor_numel(x),
+                       sqn_tensor_data(x),
+                       sqn_tensor_data(flipped),
+                       maximum ? 1 : -1,
+                       0};
         SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(x)->map(&k, NULL), c->name, x, e));
         SQN_GOTO(reduce(c->name, SQN_REDUCE_ARGMAX, &s, flipped, 1.0, place, e));
         sqn_node_save(node, like);
@@ -165,13 +181,20 @@ static void last_dim(const sqn_tensor *x, int64_t *rows, int64_t *n) {
     *rows = *n ? sqn_tensor_numel(x) / *n : 0;
 }
 
-static sqn_status softmax_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+static sqn_status softmax_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[],
+                               sqn_err *e) {
     sqn_tensor *y = node->saved[0];
     int64_t rows, n;
     last_dim(y, &rows, &n);
     din[0] = sqn_tensor_new(y->dtype, y->ndim, y->shape, e);
     if (din[0] == NULL) return SQN_NOMEM;
-    sqn_k_softmax_grad k = {y->dtype, rows, n, sqn_tensor_data(y), sqn_tensor_data(dout[0]), sqn_tensor_data(din[0]), (int)node->i[0]};
+    sqn_k_softmax_grad k = {y->dtype,
+                            rows,
+                            n,
+                            sqn_tensor_data(y),
+                            sqn_tensor_data(dout[0]),
+                            sqn_tensor_data(din[0]),
+                            (int)node->i[0]};
     return sqn_kernel_result(sqn_tensor_kernels(y)->softmax_grad(&k, NULL), node->op, y, e);
 }
 
@@ -211,7 +234,8 @@ sqn_status sqn_op_topk(sqn_call *c, sqn_err *e) {
     int64_t k = c->arg[1].i, rows, n, shape[SQN_MAX_DIMS];
     SQN_TRY(sqn_op_float(c, x0, e));
     last_dim(x0, &rows, &n);
-    if (x0->ndim == 0 || k < 1 || k > n) return sqn_op_fail(c, e, "k is 1 to %lld, got %lld", (long long)n, (long long)k);
+    if (x0->ndim == 0 || k < 1 || k > n)
+        return sqn_op_fail(c, e, "k is 1 to %lld, got %lld", (long long)n, (long long)k);
     memcpy(shape, x0->shape, sizeof shape);
     shape[x0->ndim - 1] = k;
     sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
@@ -219,7 +243,8 @@ sqn_status sqn_op_topk(sqn_call *c, sqn_err *e) {
     if (x == NULL || (values = sqn_tensor_new(x->dtype, x->ndim, shape, e)) == NULL ||
         (places = sqn_tensor_new(SQN_I64, x->ndim, shape, e)) == NULL)
         goto fail;
-    sqn_k_topk args = {x->dtype, rows, n, k, sqn_tensor_data(x), sqn_tensor_data(values), sqn_tensor_data(places)};
+    sqn_k_topk args = {
+        x->dtype, rows, n, k, sqn_tensor_data(x), sqn_tensor_data(values), sqn_tensor_data(places)};
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(x)->topk(&args, NULL), c->name, x, e));
     sqn_op_result(c, NULL, 0, values);
     sqn_op_result(c, NULL, 1, places);

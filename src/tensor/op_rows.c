@@ -10,8 +10,8 @@ static int64_t row_size(const sqn_tensor *x) {
     return n;
 }
 
-static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *index, int lead, const int64_t *lead_shape,
-                            sqn_err *e) {
+static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *index, int lead,
+                            const int64_t *lead_shape, sqn_err *e) {
     int64_t shape[2 * SQN_MAX_DIMS];
     int ndim = lead + x->ndim - 1;
     if (ndim > SQN_MAX_DIMS) {
@@ -22,23 +22,28 @@ static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *i
     memcpy(shape + lead, x->shape + 1, (size_t)(x->ndim - 1) * sizeof *shape);
     sqn_tensor *y = sqn_tensor_new(x->dtype, ndim, shape, e);
     if (y == NULL) return NULL;
-    sqn_k_gather_rows k = {sqn_tensor_numel(index), row_size(x) * (int64_t)sqn_dtype_size(x->dtype), sqn_tensor_data(x),
-                           sqn_tensor_data(index), sqn_tensor_data(y)};
-    if (sqn_kernel_result(sqn_tensor_kernels(x)->gather_rows(&k, NULL), name, x, e) == SQN_OK) return y;
+    sqn_k_gather_rows k = {sqn_tensor_numel(index), row_size(x) * (int64_t)sqn_dtype_size(x->dtype),
+                           sqn_tensor_data(x), sqn_tensor_data(index), sqn_tensor_data(y)};
+    if (sqn_kernel_result(sqn_tensor_kernels(x)->gather_rows(&k, NULL), name, x, e) == SQN_OK)
+        return y;
     sqn_tensor_release(y);
     return NULL;
 }
 
-static sqn_status scatter(const char *name, const sqn_tensor *x, const sqn_tensor *index, sqn_tensor *y, bool add,
-                          sqn_err *e) {
-    sqn_k_scatter_rows k = {x->dtype, y->dtype, sqn_tensor_numel(index), row_size(y), y->shape[0], sqn_tensor_data(x),
-                            sqn_tensor_data(index), sqn_tensor_data(y), add};
+static sqn_status scatter(const char *name, const sqn_tensor *x, const sqn_tensor *index,
+                          sqn_tensor *y, bool add, sqn_err *e) {
+    sqn_k_scatter_rows k = {
+        x->dtype,    y->dtype,           sqn_tensor_numel(index), row_size(y),
+        y->shape[0], sqn_tensor_data(x), sqn_tensor_data(index),  sqn_tensor_data(y),
+        add};
     y->storage->version++;
     return sqn_kernel_result(sqn_tensor_kernels(x)->scatter_rows(&k, NULL), name, x, e);
 }
 
-/* saved[0]: index; i: shape of x. Adds straight into a leaf's gradient, so an embedding's is never made twice. */
-static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+/* saved[0]: index; i: shape of x. Adds straight into a leaf's gradient, so an embedding's is never
+ * made twice. */
+static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                              sqn_err *e) {
     sqn_tensor *grad;
     bool fresh;
     SQN_TRY(sqn_node_leaf_grad(n, 0, &grad, &fresh, e));
@@ -77,7 +82,9 @@ fail:
     return status;
 }
 
-sqn_status sqn_op_gather_rows(sqn_call *c, sqn_err *e) { return gather(c, c->arg[0].t, c->arg[1].t, e); }
+sqn_status sqn_op_gather_rows(sqn_call *c, sqn_err *e) {
+    return gather(c, c->arg[0].t, c->arg[1].t, e);
+}
 
 sqn_status sqn_op_embedding(sqn_call *c, sqn_err *e) {
     SQN_TRY(sqn_op_float(c, c->arg[1].t, e));
@@ -85,7 +92,8 @@ sqn_status sqn_op_embedding(sqn_call *c, sqn_err *e) {
     return gather(c, c->arg[1].t, c->arg[0].t, e);
 }
 
-static sqn_status scatter_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+static sqn_status scatter_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                               sqn_err *e) {
     din[0] = gathered(n->op, dout[0], n->saved[0], 1, n->saved[0]->shape, e);
     return din[0] ? SQN_OK : SQN_NOMEM;
 }
@@ -124,7 +132,8 @@ sqn_status sqn_op_write_rows_(sqn_call *c, sqn_err *e) {
     SQN_TRY(sqn_op_same_dtype(c, x, c->arg[2].t, e));
     if (!sqn_tensor_is_contiguous(x) || x->ndim < 1 || row_size(x) != row_size(c->arg[2].t) ||
         c->arg[2].t->shape[0] != sqn_tensor_numel(c->arg[1].t))
-        return sqn_op_fail(c, e, "%s does not fit into %s", sqn_tensor_describe(c->arg[2].t, s), sqn_tensor_describe(x, t));
+        return sqn_op_fail(c, e, "%s does not fit into %s", sqn_tensor_describe(c->arg[2].t, s),
+                           sqn_tensor_describe(x, t));
     sqn_status status = SQN_MISUSE;
     if ((index = sqn_op_index(c, c->arg[1].t, x->shape[0], 0, e)) == NULL ||
         (rows = sqn_tensor_as(c->arg[2].t, x->dtype, e)) == NULL)

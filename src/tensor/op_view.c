@@ -4,8 +4,8 @@
 #include "tensor/ops.h"
 
 /* A view on the tape: backward gets the old shape from the saved description in node->i. */
-static sqn_status finish(sqn_call *c, sqn_backward backward, sqn_tensor *x, sqn_tensor *view, const int64_t *numbers,
-                         int count, sqn_err *e) {
+static sqn_status finish(sqn_call *c, sqn_backward backward, sqn_tensor *x, sqn_tensor *view,
+                         const int64_t *numbers, int count, sqn_err *e) {
     sqn_node *node = NULL;
     if (view == NULL) return SQN_NOMEM;
     sqn_status status = sqn_node_new(&node, c->name, backward, 1, &x, e);
@@ -20,7 +20,8 @@ static sqn_status finish(sqn_call *c, sqn_backward backward, sqn_tensor *x, sqn_
 }
 
 /* node->i: the input's shape. Serves reshape and, through copies, contiguous. */
-static sqn_status reshape_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+static sqn_status reshape_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                               sqn_err *e) {
     int ndim = (int)n->f[0];
     din[0] = sqn_tensor_view(dout[0], ndim, n->i, NULL, dout[0]->offset, e);
     return din[0] ? SQN_OK : SQN_NOMEM;
@@ -65,8 +66,8 @@ sqn_status sqn_op_reshape(sqn_call *c, sqn_err *e) {
     if (unknown >= 0) shape[unknown] = known > 0 ? n / known : 0;
     if (unknown >= 0) known *= shape[unknown];
     if (known != n)
-        return sqn_op_fail(c, e, "%s has %lld elements, the new shape %lld", sqn_tensor_describe(x, text), (long long)n,
-                           (long long)known);
+        return sqn_op_fail(c, e, "%s has %lld elements, the new shape %lld",
+                           sqn_tensor_describe(x, text), (long long)n, (long long)known);
     return reshaped(c, x, ndim, shape, e);
 }
 
@@ -76,7 +77,8 @@ sqn_status sqn_op_contiguous(sqn_call *c, sqn_err *e) {
 }
 
 /* node->i: where each dimension of the input went. */
-static sqn_status permute_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+static sqn_status permute_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                               sqn_err *e) {
     const sqn_tensor *d = dout[0];
     int64_t shape[SQN_MAX_DIMS], stride[SQN_MAX_DIMS];
     for (int k = 0; k < d->ndim; k++) {
@@ -93,7 +95,8 @@ static sqn_status permuted(sqn_call *c, sqn_tensor *x, const int64_t *order, sqn
         shape[d] = x->shape[order[d]];
         stride[d] = x->stride[order[d]];
     }
-    return finish(c, permute_back, x, sqn_tensor_view(x, x->ndim, shape, stride, x->offset, e), order, x->ndim, e);
+    return finish(c, permute_back, x, sqn_tensor_view(x, x->ndim, shape, stride, x->offset, e),
+                  order, x->ndim, e);
 }
 
 sqn_status sqn_op_permute(sqn_call *c, sqn_err *e) {
@@ -125,7 +128,8 @@ sqn_status sqn_op_transpose(sqn_call *c, sqn_err *e) {
 
 sqn_status sqn_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tensor **out, sqn_err *e);
 
-static sqn_status expand_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+static sqn_status expand_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                              sqn_err *e) {
     return sqn_sum_to(dout[0], (int)n->f[0], n->i, &din[0], e);
 }
 
@@ -140,8 +144,8 @@ sqn_status sqn_op_expand(sqn_call *c, sqn_err *e) {
         shape[d] = want == -1 ? have : want;
         stride[d] = have == 1 && shape[d] != 1 ? 0 : d < lead ? 0 : x->stride[d - lead];
         if (have != 1 && have != shape[d])
-            return sqn_op_fail(c, e, "%s does not repeat to size %lld in dimension %d", sqn_tensor_describe(x, text),
-                               (long long)shape[d], d + 1);
+            return sqn_op_fail(c, e, "%s does not repeat to size %lld in dimension %d",
+                               sqn_tensor_describe(x, text), (long long)shape[d], d + 1);
     }
     sqn_node *node = NULL;
     SQN_TRY(sqn_node_new(&node, c->name, expand_back, 1, &x, e));
@@ -149,14 +153,17 @@ sqn_status sqn_op_expand(sqn_call *c, sqn_err *e) {
         memcpy(node->i, x->shape, sizeof node->i);
         node->f[0] = x->ndim;
     }
-    sqn_status status = sqn_op_result(c, node, 0, sqn_tensor_view(x, ndim, shape, stride, x->offset, e));
+    sqn_status status =
+        sqn_op_result(c, node, 0, sqn_tensor_view(x, ndim, shape, stride, x->offset, e));
     sqn_node_release(node);
     return status;
 }
 
-/* A zero gradient of the input's shape with dout copied into the part that was looked at. Saved: the input's shape through a
- * view that holds no bytes worth mentioning is not possible, so the shape stands in node->i and the part in node->f. */
-static sqn_status narrow_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
+/* A zero gradient of the input's shape with dout copied into the part that was looked at. Saved:
+ * the input's shape through a view that holds no bytes worth mentioning is not possible, so the
+ * shape stands in node->i and the part in node->f. */
+static sqn_status narrow_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                              sqn_err *e) {
     int ndim = (int)n->f[0], dim = (int)n->f[1];
     int64_t first = (int64_t)n->f[2], part[SQN_MAX_DIMS];
     bool selected = n->f[3] != 0;
@@ -165,7 +172,8 @@ static sqn_status narrow_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
     memcpy(part, n->i, sizeof part);
     part[dim] = selected ? 1 : dout[0]->shape[dim];
     sqn_tensor *window = sqn_tensor_view(d, ndim, part, d->stride, first * d->stride[dim], e);
-    sqn_tensor *source = window ? sqn_tensor_view(dout[0], ndim, part, NULL, dout[0]->offset, e) : NULL;
+    sqn_tensor *source =
+        window ? sqn_tensor_view(dout[0], ndim, part, NULL, dout[0]->offset, e) : NULL;
     sqn_status status = source ? sqn_tensor_copy(window, source, false, e) : SQN_NOMEM;
     sqn_tensor_release(source);
     sqn_tensor_release(window);
@@ -173,7 +181,8 @@ static sqn_status narrow_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
     return status;
 }
 
-static sqn_status narrowed(sqn_call *c, sqn_tensor *x, int dim, int64_t first, int64_t count, bool selected, sqn_err *e) {
+static sqn_status narrowed(sqn_call *c, sqn_tensor *x, int dim, int64_t first, int64_t count,
+                           bool selected, sqn_err *e) {
     int64_t shape[SQN_MAX_DIMS], stride[SQN_MAX_DIMS];
     char text[96];
     if (first < 0 || count < 0 || first > x->shape[dim] - count)
@@ -194,8 +203,8 @@ static sqn_status narrowed(sqn_call *c, sqn_tensor *x, int dim, int64_t first, i
         node->f[2] = (double)first;
         node->f[3] = selected;
     }
-    sqn_status status =
-        sqn_op_result(c, node, 0, sqn_tensor_view(x, ndim, shape, stride, x->offset + first * x->stride[dim], e));
+    sqn_status status = sqn_op_result(
+        c, node, 0, sqn_tensor_view(x, ndim, shape, stride, x->offset + first * x->stride[dim], e));
     sqn_node_release(node);
     return status;
 }
@@ -220,7 +229,9 @@ static sqn_status to_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din
 sqn_status sqn_op_to(sqn_call *c, sqn_err *e) {
     sqn_tensor *x = c->arg[0].t;
     sqn_dtype dtype = sqn_dtype_parse(c->arg[1].text);
-    if (dtype == SQN_DTYPE_COUNT) return sqn_op_fail(c, e, "no dtype '%s' (f32, bf16, f16, f64, i64, i32, u8)", c->arg[1].text);
+    if (dtype == SQN_DTYPE_COUNT)
+        return sqn_op_fail(c, e, "no dtype '%s' (f32, bf16, f16, f64, i64, i32, u8)",
+                           c->arg[1].text);
     int64_t from = x->dtype;
     sqn_tensor *y = sqn_tensor_new(dtype, x->ndim, x->shape, e);
     if (y == NULL) return SQN_NOMEM;
@@ -243,7 +254,8 @@ static sqn_status cat_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *di
         memcpy(shape, d->shape, sizeof shape);
         shape[dim] = size;
         if (n->needs[k]) {
-            din[k] = sqn_tensor_view(d, d->ndim, shape, d->stride, d->offset + at * d->stride[dim], e);
+            din[k] =
+                sqn_tensor_view(d, d->ndim, shape, d->stride, d->offset + at * d->stride[dim], e);
             if (din[k] == NULL) return SQN_NOMEM;
         }
         at += size;
@@ -256,12 +268,14 @@ sqn_status sqn_op_cat(sqn_call *c, sqn_err *e) {
     sqn_tensor *const *list = c->arg[0].list, *y = NULL, *sizes = NULL, *part = NULL;
     sqn_node *node = NULL;
     int dim;
-    if (count < 1 || count > 64) return sqn_op_fail(c, e, "1 to 64 tensors, got %lld", (long long)count);
+    if (count < 1 || count > 64)
+        return sqn_op_fail(c, e, "1 to 64 tensors, got %lld", (long long)count);
     SQN_TRY(sqn_op_dim(c, list[0], c->arg[1].i, &dim, e));
     for (int64_t k = 0; k < count; k++) {
         SQN_TRY(sqn_op_same_dtype(c, list[0], list[k], e));
         for (int d = 0; d < list[0]->ndim; d++)
-            if (list[k]->ndim != list[0]->ndim || (d != dim && list[k]->shape[d] != list[0]->shape[d]))
+            if (list[k]->ndim != list[0]->ndim ||
+                (d != dim && list[k]->shape[d] != list[0]->shape[d]))
                 return sqn_op_fail(c, e, "tensor %lld has another shape", (long long)k + 1);
         total += list[k]->shape[dim];
     }

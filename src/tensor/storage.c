@@ -72,7 +72,8 @@ static void *take_block(size_t bytes) {
     return p;
 }
 
-/* Keeps the block for reuse while the cache stays below an eighth of what is alive; gives it back otherwise. */
+/* Keeps the block for reuse while the cache stays below an eighth of what is alive; gives it back
+ * otherwise. */
 static void give_block(void *p, size_t bytes) {
     int index;
     int64_t size = (int64_t)class_size(bytes, &index);
@@ -91,7 +92,8 @@ static void give_block(void *p, size_t bytes) {
     if (!keep) free(p);
 }
 
-sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner, void (*release_owner)(void *), sqn_err *e) {
+sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
+                                void (*release_owner)(void *), sqn_err *e) {
     sqn_storage *s = sqn_alloc(sizeof *s, e);
     if (s == NULL) return NULL;
     *s = (sqn_storage){1, 0, bytes, data, release_owner, owner};
@@ -104,8 +106,8 @@ sqn_storage *sqn_storage_new(size_t bytes, sqn_err *e) {
     s->data = take_block(bytes);
     if (s->data == NULL) {
         sqn_free(s);
-        SQN_FAIL(e, SQN_NOMEM, "out of memory: %.1f MiB wanted, tensors hold %.1f MiB", (double)bytes / 1048576.0,
-                 (double)pool.live / 1048576.0);
+        SQN_FAIL(e, SQN_NOMEM, "out of memory: %.1f MiB wanted, tensors hold %.1f MiB",
+                 (double)bytes / 1048576.0, (double)pool.live / 1048576.0);
         return NULL;
     }
     return s;

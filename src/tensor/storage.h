@@ -1,8 +1,9 @@
 /* Reference-counted bytes on a device: what tensors and their views share.
  *
- * Rules: CPU blocks are 64-byte aligned and come from a cache of size classes, so that a training step that repeats its
- * shapes touches no new pages; blocks of 4 MiB and more ask for huge pages. Counts are per device. One thread at a time
- * uses a storage (one Lua state per thread and rank); the cache itself is thread-safe.
+ * Rules: CPU blocks are 64-byte aligned and come from a cache of size classes, so that a training
+ * step that repeats its shapes touches no new pages; blocks of 4 MiB and more ask for huge pages.
+ * Counts are per device. One thread at a time uses a storage (one Lua state per thread and rank);
+ * the cache itself is thread-safe.
  */
 #ifndef SQN_TENSOR_STORAGE_H
 #define SQN_TENSOR_STORAGE_H
@@ -17,13 +18,15 @@ typedef struct sqn_storage {
     uint32_t version; /* counts in-place writes: autograd compares it */
     size_t bytes;
     void *data;
-    void (*release_owner)(void *owner); /* set: data is borrowed from `owner` (a mapped file), given back by this */
+    void (*release_owner)(
+        void *owner); /* set: data is borrowed from `owner` (a mapped file), given back by this */
     void *owner;
 } sqn_storage;
 
 sqn_storage *sqn_storage_new(size_t bytes, sqn_err *e); /* contents undefined */
 /* Bytes that belong to `owner`, which the caller has retained for this storage. */
-sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner, void (*release_owner)(void *), sqn_err *e);
+sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
+                                void (*release_owner)(void *), sqn_err *e);
 sqn_storage *sqn_storage_retain(sqn_storage *s);
 void sqn_storage_release(sqn_storage *s); /* accepts NULL */
 

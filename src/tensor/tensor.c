@@ -49,7 +49,8 @@ sqn_tensor *sqn_tensor_zeros(sqn_dtype dtype, int ndim, const int64_t *shape, sq
     return x;
 }
 
-sqn_tensor *sqn_tensor_over(sqn_storage *s, sqn_dtype dtype, int ndim, const int64_t *shape, int64_t offset, sqn_err *e) {
+sqn_tensor *sqn_tensor_over(sqn_storage *s, sqn_dtype dtype, int ndim, const int64_t *shape,
+                            int64_t offset, sqn_err *e) {
     sqn_tensor *x = shell(dtype, ndim, shape, e);
     if (x == NULL) return NULL;
     SQN_ASSERT((size_t)offset * sqn_dtype_size(dtype) + sqn_tensor_bytes(x) <= s->bytes);
@@ -58,8 +59,8 @@ sqn_tensor *sqn_tensor_over(sqn_storage *s, sqn_dtype dtype, int ndim, const int
     return x;
 }
 
-sqn_tensor *sqn_tensor_view(const sqn_tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset,
-                            sqn_err *e) {
+sqn_tensor *sqn_tensor_view(const sqn_tensor *x, int ndim, const int64_t *shape,
+                            const int64_t *stride, int64_t offset, sqn_err *e) {
     sqn_tensor *y = shell(x->dtype, ndim, shape, e);
     if (y == NULL) return NULL;
     if (stride != NULL) memcpy(y->stride, stride, (size_t)ndim * sizeof *stride);
@@ -91,7 +92,9 @@ int64_t sqn_tensor_numel(const sqn_tensor *x) {
     return n;
 }
 
-size_t sqn_tensor_bytes(const sqn_tensor *x) { return (size_t)sqn_tensor_numel(x) * sqn_dtype_size(x->dtype); }
+size_t sqn_tensor_bytes(const sqn_tensor *x) {
+    return (size_t)sqn_tensor_numel(x) * sqn_dtype_size(x->dtype);
+}
 
 bool sqn_tensor_is_contiguous(const sqn_tensor *x) {
     int64_t stride = 1;
@@ -103,7 +106,8 @@ bool sqn_tensor_is_contiguous(const sqn_tensor *x) {
 }
 
 bool sqn_tensor_same_shape(const sqn_tensor *a, const sqn_tensor *b) {
-    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
+    return a->ndim == b->ndim &&
+           memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
 }
 
 void *sqn_tensor_data(const sqn_tensor *x) {
@@ -135,8 +139,12 @@ sqn_status sqn_tensor_copy(sqn_tensor *to, const sqn_tensor *from, bool add, sqn
     if (!sqn_tensor_same_shape(to, from))
         return SQN_FAIL(e, SQN_MISUSE, "copy: %s does not fit %s", sqn_tensor_describe(from, a),
                         sqn_tensor_describe(to, b));
-    sqn_k_copy k = {.from = from->dtype, .to = to->dtype, .ndim = to->ndim, .x = sqn_tensor_data(from),
-                    .y = sqn_tensor_data(to), .add = add};
+    sqn_k_copy k = {.from = from->dtype,
+                    .to = to->dtype,
+                    .ndim = to->ndim,
+                    .x = sqn_tensor_data(from),
+                    .y = sqn_tensor_data(to),
+                    .add = add};
     memcpy(k.shape, to->shape, sizeof k.shape);
     memcpy(k.x_stride, from->stride, sizeof k.x_stride);
     memcpy(k.y_stride, to->stride, sizeof k.y_stride);
@@ -167,7 +175,8 @@ sqn_tensor *sqn_tensor_as(sqn_tensor *x, sqn_dtype dtype, sqn_err *e) {
     return y;
 }
 
-static int64_t element(const sqn_tensor *x, int64_t linear) { /* row-major index -> offset in the storage */
+static int64_t element(const sqn_tensor *x,
+                       int64_t linear) { /* row-major index -> offset in the storage */
     int64_t at = x->offset;
     for (int d = x->ndim - 1; d >= 0; d--) {
         at += linear % x->shape[d] * x->stride[d];
@@ -180,11 +189,16 @@ double sqn_tensor_get(const sqn_tensor *x, int64_t linear) {
     int64_t i = element(x, linear);
     const void *p = x->storage->data;
     switch (x->dtype) {
-    case SQN_F32: return ((const float *)p)[i];
-    case SQN_BF16: return sqn_bf16_load(((const sqn_bf16 *)p)[i]);
-    case SQN_F16: return (double)((const _Float16 *)p)[i];
-    case SQN_F64: return ((const double *)p)[i];
-    default: return (double)sqn_tensor_get_integer(x, linear);
+    case SQN_F32:
+        return ((const float *)p)[i];
+    case SQN_BF16:
+        return sqn_bf16_load(((const sqn_bf16 *)p)[i]);
+    case SQN_F16:
+        return (double)((const _Float16 *)p)[i];
+    case SQN_F64:
+        return ((const double *)p)[i];
+    default:
+        return (double)sqn_tensor_get_integer(x, linear);
     }
 }
 
@@ -192,10 +206,14 @@ int64_t sqn_tensor_get_integer(const sqn_tensor *x, int64_t linear) {
     int64_t i = element(x, linear);
     const void *p = x->storage->data;
     switch (x->dtype) {
-    case SQN_I64: return ((const int64_t *)p)[i];
-    case SQN_I32: return ((const int32_t *)p)[i];
-    case SQN_U8: return ((const uint8_t *)p)[i];
-    default: return (int64_t)sqn_tensor_get(x, linear);
+    case SQN_I64:
+        return ((const int64_t *)p)[i];
+    case SQN_I32:
+        return ((const int32_t *)p)[i];
+    case SQN_U8:
+        return ((const uint8_t *)p)[i];
+    default:
+        return (int64_t)sqn_tensor_get(x, linear);
     }
 }
 
@@ -203,11 +221,21 @@ void sqn_tensor_set(sqn_tensor *x, int64_t linear, double value) {
     int64_t i = element(x, linear);
     void *p = x->storage->data;
     switch (x->dtype) {
-    case SQN_F32: ((float *)p)[i] = (float)value; break;
-    case SQN_BF16: ((sqn_bf16 *)p)[i] = sqn_bf16_store((float)value); break;
-    case SQN_F16: ((_Float16 *)p)[i] = (_Float16)value; break;
-    case SQN_F64: ((double *)p)[i] = value; break;
-    default: sqn_tensor_set_integer(x, linear, (int64_t)value); break;
+    case SQN_F32:
+        ((float *)p)[i] = (float)value;
+        break;
+    case SQN_BF16:
+        ((sqn_bf16 *)p)[i] = sqn_bf16_store((float)value);
+        break;
+    case SQN_F16:
+        ((_Float16 *)p)[i] = (_Float16)value;
+        break;
+    case SQN_F64:
+        ((double *)p)[i] = value;
+        break;
+    default:
+        sqn_tensor_set_integer(x, linear, (int64_t)value);
+        break;
     }
 }
 
@@ -215,9 +243,17 @@ void sqn_tensor_set_integer(sqn_tensor *x, int64_t linear, int64_t value) {
     int64_t i = element(x, linear);
     void *p = x->storage->data;
     switch (x->dtype) {
-    case SQN_I64: ((int64_t *)p)[i] = value; break;
-    case SQN_I32: ((int32_t *)p)[i] = (int32_t)value; break;
-    case SQN_U8: ((uint8_t *)p)[i] = (uint8_t)value; break;
-    default: sqn_tensor_set(x, linear, (double)value); break;
+    case SQN_I64:
+        ((int64_t *)p)[i] = value;
+        break;
+    case SQN_I32:
+        ((int32_t *)p)[i] = (int32_t)value;
+        break;
+    case SQN_U8:
+        ((uint8_t *)p)[i] = (uint8_t)value;
+        break;
+    default:
+        sqn_tensor_set(x, linear, (double)value);
+        break;
     }
 }
