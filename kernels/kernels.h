@@ -25,7 +25,7 @@ typedef uint16_t sqn_bf16;
 #define SQN_MAPS(MAP)                                                                          \
     MAP(NEG)                                                                                   \
     MAP(EXP) MAP(LOG) MAP(SQRT) MAP(RSQRT) MAP(ABS) MAP(SIGMOID) MAP(SILU) MAP(TANH) MAP(RELU) \
-        MAP(GELU) MAP(SQUARE) MAP(POW) MAP(AFFINE)
+        MAP(GELU) MAP(COS) MAP(SIN) MAP(SQUARE) MAP(POW) MAP(AFFINE)
 typedef enum sqn_map {
 #define MAP(name) SQN_MAP_##name,
     SQN_MAPS(MAP)

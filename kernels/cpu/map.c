@@ -17,6 +17,12 @@
 #define pow_f32 powf
 #define pow_bf16 powf
 #define pow_f64 pow
+#define cos_f32 cosf
+#define cos_bf16 cosf
+#define cos_f64 cos
+#define sin_f32 sinf
+#define sin_bf16 sinf
+#define sin_f64 sin
 #define NAME_A(f) NAME(f)
 
 #define EACH_FLOAT "kernels/cpu/map.inc"

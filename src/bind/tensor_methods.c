@@ -112,6 +112,13 @@ static int l_keep(lua_State *L) { /* out of every scope */
     return 1;
 }
 
+/* The gradient is gone, its memory stays for the next one. */
+static int l_zero_grad(lua_State *L) {
+    sqn_tensor *t = bind_check_tensor(L, 1);
+    t->grad_stale = t->grad != NULL;
+    return 0;
+}
+
 static int l_is_contiguous(lua_State *L) {
     lua_pushboolean(L, sqn_tensor_is_contiguous(bind_check_tensor(L, 1)));
     return 1;
@@ -139,7 +146,7 @@ static int l_index(lua_State *L) {
     } else if (strcmp(key, "requires_grad") == 0) {
         lua_pushboolean(L, t->requires_grad);
     } else if (strcmp(key, "grad") == 0) {
-        push_shared(L, t->grad);
+        push_shared(L, t->grad_stale ? NULL : t->grad);
     } else {
         return luaL_error(L, "a tensor has no '%s'", key);
     }
@@ -162,6 +169,7 @@ static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
             return luaL_error(L, "a gradient has its tensor's shape");
         sqn_tensor *before = t->grad;
         t->grad = g ? sqn_tensor_retain(g) : NULL;
+        t->grad_stale = false;
         sqn_tensor_release(before);
         return 0;
     }
@@ -279,7 +287,7 @@ static const luaL_Reg methods[] = {
     {"detach", l_detach},
     {"clone", l_clone},
     {"close", l_close},
-    {"keep", l_keep},
+    {"keep", l_keep}, {"zero_grad", l_zero_grad},
     {"is_contiguous", l_is_contiguous},
     {NULL, NULL},
 };

@@ -43,7 +43,7 @@ sqn_status sqn_mapping_open(sqn_mapping **out, const char *path, sqn_err *e) {
         goto fail;
     }
     if (facts.st_size > 0) {
-        void *bytes = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        void *bytes = mmap(NULL, (size_t)facts.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
         if (bytes == MAP_FAILED) {
             status = refused(path, e);
             goto fail;

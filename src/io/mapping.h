@@ -1,4 +1,5 @@
-/* A file mapped into memory, read-only and counted: tensors that borrow its bytes retain it.
+/* A file mapped into memory and counted: tensors that borrow its bytes retain it. A write into them stays in this
+ * process (private pages); the file never changes.
  * A file that another program cuts short while it is mapped ends this one with SIGBUS: writers here
  * never do that, they rename. */
 #ifndef SQN_IO_MAPPING_H

@@ -122,6 +122,8 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fr
         if (leaf->grad == NULL) return SQN_NOMEM;
         *fresh = true;
     }
+    *fresh |= leaf->grad_stale;
+    leaf->grad_stale = false;
     *grad = leaf->grad;
     return SQN_OK;
 }
@@ -130,7 +132,8 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fr
 static sqn_status add_to_leaf(sqn_tensor *leaf, sqn_tensor *d, sqn_err *e) {
     sqn_status status = SQN_OK;
     if (leaf->grad != NULL) {
-        status = sqn_tensor_copy(leaf->grad, d, true, e);
+        status = sqn_tensor_copy(leaf->grad, d, !leaf->grad_stale, e);
+        leaf->grad_stale = false;
     } else if (d->references == 1 && d->storage->references == 1 && d->dtype == grad_dtype(leaf) &&
                sqn_tensor_is_contiguous(d)) {
         leaf->grad = d;

@@ -111,6 +111,8 @@ MAP_OP(silu, SILU)
 MAP_OP(tanh, TANH)
 MAP_OP(relu, RELU)
 MAP_OP(gelu, GELU)
+MAP_OP(cos, COS)
+MAP_OP(sin, SIN)
 MAP_OP(square, SQUARE)
 
 sqn_status sqn_op_pow(sqn_call *c, sqn_err *e) { return map(c, SQN_MAP_POW, c->arg[1].f, 0, e); }
