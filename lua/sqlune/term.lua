@@ -153,6 +153,15 @@ function M.count(n)
     unit == 1 and n == math.floor(n) and math.tointeger(n) or n) .. UNITS[unit]
 end
 
+---A number with its noun: "1 item", "2 items".
+---@param n integer
+---@param noun string
+---@param several? string  default: noun .. "s"
+---@return string
+function M.plural(n, noun, several)
+  return ("%d %s"):format(n, n == 1 and noun or several or noun .. "s")
+end
+
 ---Bytes in binary units: 3.2 GiB.
 ---@param n number
 ---@return string
