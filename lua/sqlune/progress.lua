@@ -98,7 +98,7 @@ function Bar:update(n, fields)
   if now - self.drawn < (self.live and REDRAW or self.every) then return end
   self.drawn, self.shown = now, true
   if self.live then
-    self.write("\r" .. term.cut(status(self, true), term.columns() - 1) .. "\27[K")
+    self.write("\r" .. term.cut(status(self, true), term.columns(2) - 1) .. "\27[K")
   else
     self.write(status(self, false) .. "\n")
   end

@@ -62,11 +62,12 @@ function M.cut(text, width)
   return width < 1 and "" or text:sub(1, stop - 1) .. "…"
 end
 
----Columns of the terminal: $COLUMNS, else 80.
+---Columns of a terminal: $COLUMNS, else what the terminal says, else 80.
+---@param stream? integer  1 stdout (default), 2 stderr
 ---@return integer
-function M.columns()
-  local set = math.tointeger(tonumber(os.getenv "COLUMNS"))
-  return set and set >= 20 and set or 80
+function M.columns(stream)
+  local columns = math.tointeger(tonumber(os.getenv "COLUMNS")) or sys.columns(stream or 1)
+  return columns and columns >= 20 and columns or 80
 end
 
 local function pad(text, width, right)
