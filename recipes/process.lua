@@ -11,15 +11,20 @@ local cfg = config.parse(arg, {
   examples = config.integer("example values that the M-Schema shows of a column", 3, { min = 0 }),
   data_aug = config.boolean("assemble may augment these items", true),
   skip_missing = config.boolean "leave out questions whose database does not exist",
+  json     = false,
   dry_run  = false,
 })
 
 local summary, message = sq.data.process(cfg)
 if not summary then config.fail(message) end
 
+if cfg.json then
+  print(sq.json.encode(summary))
+  return
+end
 local shown = table.move(summary.rows, 1, 20, 1, {})
 print(term.table { columns = { "database", "items", "tables", "columns", "characters" }, rows = shown })
 if #summary.rows > #shown then print(("  … and %d more"):format(#summary.rows - #shown)) end
-if summary.skipped > 0 then print(("  %d items left out: their databases do not exist"):format(summary.skipped)) end
-print(("  %d items of %d databases%s"):format(summary.items, #summary.rows,
+if summary.skipped > 0 then print(("  %s left out: no database"):format(term.plural(summary.skipped, "item"))) end
+print(("  %s of %s%s"):format(term.plural(summary.items, "item"), term.plural(#summary.rows, "database"),
   cfg.dry_run and ", nothing written" or ": " .. summary.path .. ", listed in " .. summary.datasets))

@@ -77,7 +77,7 @@ function M.bar(o)
   return setmetatable({
     label = o.label, total = o.total, unit = o.unit or "item", every = o.every or 10, order = o.order,
     live = live, clock = clock, write = o.write or function(text) io.stderr:write(text) end,
-    done = 0, first = 0, start = now, drawn = now - (live and REDRAW or 0), quiet = M.quiet, closed = false,
+    done = 0, first = 0, start = now, drawn = now, shown = false, quiet = M.quiet, closed = false,
   }, Bar)
 end
 
@@ -96,9 +96,9 @@ function Bar:update(n, fields)
   if self.quiet then return end
   local now = self.clock()
   if now - self.drawn < (self.live and REDRAW or self.every) then return end
-  self.drawn = now
+  self.drawn, self.shown = now, true
   if self.live then
-    self.write("\r" .. term.cut(status(self, true), term.columns() - 1) .. "\27[K")
+    self.write("\r" .. term.cut(status(self, true), term.columns(2) - 1) .. "\27[K")
   else
     self.write(status(self, false) .. "\n")
   end
@@ -112,12 +112,13 @@ function Bar:say(text)
   if self.live then self.drawn = self.clock() - REDRAW end
 end
 
----Ends the bar: the live line is replaced by one plain line that stays.
+---Ends the bar: the live line is replaced by one plain line that stays. Work so short that nothing was shown yet stays
+---silent, unless there is a text.
 ---@param text? string  instead of the counted units
 function Bar:close(text)
   if self.closed then return end
   self.closed = true
-  if self.quiet then return end
+  if self.quiet or not self.shown and text == nil then return end
   local counted = self.total and self.done < self.total and ("%d/%d"):format(self.done, self.total) or self.done
   local line = type(text) == "string" and self.label .. "  " .. text
     or ("%s  %s %s%s  %s"):format(self.label, self.unit, counted, fields_text(self.fields, self.order),

@@ -62,11 +62,12 @@ function M.cut(text, width)
   return width < 1 and "" or text:sub(1, stop - 1) .. "…"
 end
 
----Columns of the terminal: $COLUMNS, else 80.
+---Columns of a terminal: $COLUMNS, else what the terminal says, else 80.
+---@param stream? integer  1 stdout (default), 2 stderr
 ---@return integer
-function M.columns()
-  local set = math.tointeger(tonumber(os.getenv "COLUMNS"))
-  return set and set >= 20 and set or 80
+function M.columns(stream)
+  local columns = math.tointeger(tonumber(os.getenv "COLUMNS")) or sys.columns(stream or 1)
+  return columns and columns >= 20 and columns or 80
 end
 
 local function pad(text, width, right)
@@ -151,6 +152,15 @@ function M.count(n)
   while math.abs(n) >= 1000 and unit < #UNITS do n, unit = n / 1000, unit + 1 end
   return (unit == 1 and n == math.floor(n) and "%d" or n < 99.95 and "%.1f" or "%.0f"):format(
     unit == 1 and n == math.floor(n) and math.tointeger(n) or n) .. UNITS[unit]
+end
+
+---A number with its noun: "1 item", "2 items".
+---@param n integer
+---@param noun string
+---@param several? string  default: noun .. "s"
+---@return string
+function M.plural(n, noun, several)
+  return ("%d %s"):format(n, n == 1 and noun or several or noun .. "s")
 end
 
 ---Bytes in binary units: 3.2 GiB.

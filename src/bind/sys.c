@@ -1,5 +1,6 @@
 /* sq.sys: clock, terminal, memory counters, folders. Files as text or bytes go through io
  * (bind/io.c). */
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,13 @@ static int l_clock(lua_State *L) { /* seconds of the monotonic clock */
 
 static int l_isatty(lua_State *L) { /* 0 stdin, 1 stdout, 2 stderr */
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+static int l_columns(lua_State *L) { /* width of the terminal behind 0, 1 or 2; nil: no terminal */
+    struct winsize size;
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 0;
+    lua_pushinteger(L, size.ws_col);
     return 1;
 }
 
@@ -55,8 +63,11 @@ static int l_fail_allocation(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"clock", l_clock},   {"isatty", l_isatty},
-    {"memory", l_memory}, {"fail_allocation", l_fail_allocation},
+    {"clock", l_clock},
+    {"isatty", l_isatty},
+    {"columns", l_columns},
+    {"memory", l_memory},
+    {"fail_allocation", l_fail_allocation},
     {NULL, NULL},
 };
 

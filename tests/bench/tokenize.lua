@@ -7,6 +7,11 @@ local SHARED = os.getenv "SQLUNE_SHARED" or "../shared"
 local FOLDERS = { "qwen2.5-coder-0.5b-instruct", "mistral-7b-instruct-v0.2" }
 local python = arg[1]
 
+if not sq.fs.exists(SHARED .. "/README.md") then
+  print("no reference data at " .. SHARED .. " (set SQLUNE_SHARED)")
+  os.exit(0)
+end
+
 local function median(list)
   table.sort(list)
   return list[(#list + 1) // 2]

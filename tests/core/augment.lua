@@ -82,6 +82,38 @@ return {
     t.near(gone.line, 40, 28)
   end,
 
+  ["names that M-Schema cannot keep apart stay all the same"] = function()
+    local path = t.tmpdir() .. "/odd.sqlite"
+    assert(sq.db.create(path, [[CREATE TABLE "t, u"("a:b" INTEGER PRIMARY KEY, "x, y" TEXT, "p(q)" TEXT, z TEXT);
+      CREATE TABLE c("r.s" INTEGER REFERENCES "t, u"("a:b"), k TEXT, "e=f.g" TEXT)]]))
+    local text = assert(sq.schema.read(path, { db_id = "odd" })):text()
+    local statement = 'SELECT "x, y", "p(q)", "e=f.g" FROM "t, u" JOIN c ON "r.s" = "A:B"'
+    local went = 0
+    for seed = 1, 100 do
+      local s = augment.sample { structure = sq.schema.parse(text), sql = statement, question = "", evidence = "" }
+      local after = assert(augment.run(s, { { name = "filter", run = augment.filter } }, seed)).schema:text()
+      for _, need in ipairs { "# Table: t, u\n", "(a:b:INTEGER, Primary Key)", "(x, y:TEXT)", "(p(q):TEXT)",
+        "(r.s:INTEGER)", "(e=f.g:TEXT)", "\nc.r.s = t, u.a:b" } do
+        t.ok(after:find(need, 1, true), need .. " is lost in " .. after)
+      end
+      went = went + (after:find("(z:TEXT)", 1, true) and 0 or 1)
+    end
+    t.ok(went > 10)
+  end,
+
+  ["no text makes it fail"] = function()
+    local rng = sq.random.stream(5, "texts")
+    local pieces = { "【DB_ID】 ", "【Schema】", "# Table: ", "\n[\n", "\n]\n", "(a:TEXT)", ",\n", "Examples: [", "]", ")",
+      ") -- ", "【Foreign keys】", "a.b=c.d", "=", ".", "(", "a", "\n", " ", "Primary Key", "\255" }
+    for seed = 1, 500 do
+      local parts = {}
+      for i = 1, rng:integer(0, 30) do parts[i] = rng:choice(pieces) end
+      local parsed = sq.schema.parse(table.concat(parts))
+      local s = augment.sample { structure = parsed, sql = "SELECT a FROM b", question = "", evidence = "" }
+      t.eq(type(assert(augment.run(s, augment.standard(), seed)).schema:text()), "string")
+    end
+  end,
+
   ["a table that is only counted keeps a column"] = function()
     for seed = 1, 60 do
       local s = assert(augment.run(sample "SELECT count(*) FROM log", augment.standard(), seed))

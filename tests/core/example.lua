@@ -97,4 +97,11 @@ return {
     for i = 1, #a do same = same + (a[i].question == c[i].question and 1 or 0) end
     t.ok(same < 60, same)
   end,
+
+  ["the tour of the prompt runs"] = function()
+    local pipe = assert(io.popen("'" .. sq.fs.realpath "/proc/self/exe" .. "' examples/repl_tour.lua 2>&1"))
+    local text = pipe:read "a"
+    t.ok(pipe:close(), text)
+    t.ok(text:find "SQLUNE_DENIED" and text:find "%(3 rows" and text:find "10.0000", text)
+  end,
 }

@@ -199,6 +199,7 @@ M["filters on lists"] = prints {
   "[[0, 1], [2, 3], [4, 0]] [[0, 1, 2], [3, 4]]",
   "{{ missing | default('x') }} {{ n | default('x') }} {{ n | d('x', true) }}", "x None x",
   "{% set g = list | map('string') %}{{ g | first }}{{ g | list }}{{ g | list }}", "3['1', '2'][]",
+  "{{ 0 | map('string') | list }} {{ none | selectattr('x') | list }}", "[] []",
 }
 
 M["tojson"] = prints {
@@ -307,6 +308,15 @@ M["endless recursion is an error"] = fails {
   "{% for x in list recursive %}{{ loop(list) }}{% endfor %}", "RecursionError", "deep",
 }
 
+M["widths and texts that would fill the memory or are no text"] = fails {
+  "{{ 'a'.ljust(10000000) }}", "MemoryError", "width",
+  "{{ '%.200f' % 1.0 }}", "ValueError", "precision",
+  "{{ '%c' % 99999999999 }}", "OverflowError", "range",
+  "{{ x \xff }}", "ValueError", "not valid UTF%-8",
+  "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}",
+  "RecursionError", "nested too deep",
+}
+
 M["errors name the line"] = function()
   local _, err = render "a\n\n{% if yes %}\n{{ 'a' + 1 }}{% endif %}"
   t.eq(tostring(err), 'line 4: TypeError: can only concatenate str (not "int") to str')
@@ -328,9 +338,12 @@ end
 M["what is no data is refused"] = function()
   local cyclic = {}
   cyclic.self = cyclic
-  for _, v in ipairs { print, { 1, 2, x = 3 }, cyclic } do
-    local text, err = render("{{ v }}", { v = v })
-    t.ok(text == nil and (err.class == "TypeError" or err.class == "RecursionError"), tostring(err))
+  for _, case in ipairs {
+    { print, "TypeError" }, { { 1, 2, x = 3 }, "TypeError" }, { cyclic, "RecursionError" }, { "\xff", "ValueError" },
+  } do
+    local text, err = render("{{ v }}", { v = case[1] })
+    t.eq(text, nil)
+    t.eq(err.class, case[2])
   end
 end
 

@@ -44,6 +44,7 @@ return {
   end,
 
   ["numbers in words"] = function()
+    t.eq(term.plural(1, "item") .. term.plural(2, "item") .. term.plural(0, "city", "cities"), "1 item2 items0 cities")
     t.eq(term.count(999), "999")
     t.eq(term.count(6134), "6.1k")
     t.eq(term.count(135000000), "135M")
@@ -81,6 +82,17 @@ return {
     t.eq(parts[#parts], "\r\27[Knote\n")
     bar:close()
     t.ok(parts[#parts]:find "\n$")
+  end,
+
+  ["work that ends at once says nothing, unless it has something to say"] = function()
+    local bar, parts, wait = fake { label = "x", total = 3, live = false }
+    wait(0.01)
+    bar:update(3)
+    bar:close()
+    t.eq(#parts, 0)
+    bar, parts = fake { label = "x", live = true }
+    bar:close "12 items"
+    t.eq(parts, { "\r\27[Kx  12 items\n" })
   end,
 
   ["quiet says nothing"] = function()

@@ -19,6 +19,7 @@ local sql = require "sqlune.sql"
 
 ---@class sqlune.augment.Table
 ---@field name string
+---@field key string      name and comment, as the text has them
 ---@field comment string?
 ---@field columns sqlune.augment.Column[]
 ---@field used boolean  the SQL names it
@@ -26,7 +27,7 @@ local sql = require "sqlune.sql"
 ---@class sqlune.augment.Schema
 ---@field db_id string
 ---@field tables sqlune.augment.Table[]
----@field foreign_keys table[]  {table=, column=, ref_table=, ref_column=}
+---@field foreign_keys table[]  {table=, column=, ref_table=, ref_column=, from=, to=}: names, and the columns meant
 local Schema = {}
 Schema.__index = Schema
 
@@ -38,30 +39,61 @@ local function is_named(names, name)
   return names[lower] or names[lower:match "%.([^.]+)$" or lower] or false
 end
 
-local function copy_column(column, table_name, keys)
+---Names with a colon or a comma. M-Schema writes names without quotes, so "(a:b:TEXT)" reads as a column "a".
+local function odd_names(names)
+  local list = {}
+  for name in pairs(names) do
+    if name:find "[:,]" then list[#list + 1] = name end
+  end
+  return list
+end
+
+---Whether a text begins with one of the names, and the name can end there.
+local function begins_with(text, list)
+  for _, name in ipairs(list) do
+    if text:sub(1, #name):lower() == name and (#text == #name or text:find("^[:,)]", #name + 1)) then return true end
+  end
+  return false
+end
+
+---The column that an end of a foreign key means: "customer.id", in lower case.
+local function column_at(schema, place)
+  for _, one in ipairs(schema.tables) do
+    for _, name in ipairs { one.name, one.key } do
+      if place:sub(1, #name + 1) == name:lower() .. "." then
+        local wanted = place:sub(#name + 2)
+        for _, column in ipairs(one.columns) do
+          if column.name:lower() == wanted or begins_with(column.line:sub(2), { wanted }) then return column end
+        end
+      end
+    end
+  end
+end
+
+local function copy_column(column, table_name)
   local copy = {}
   for name, value in pairs(column) do copy[name] = value end
-  copy.table, copy.used = table_name, false
-  copy.key = copy.primary_key and true or keys[(table_name .. "\0" .. column.name):lower()] or false
+  copy.table, copy.used, copy.key = table_name, false, column.primary_key and true or false
   return copy
 end
 
-local function key_ends(foreign_keys)
-  local ends = {}
-  for _, key in ipairs(foreign_keys) do
-    ends[(key.table .. "\0" .. key.column):lower()] = true
-    ends[(key.ref_table .. "\0" .. key.ref_column):lower()] = true
-  end
-  return ends
+local function copy_key(schema, key)
+  local from = column_at(schema, (key.table .. "." .. key.column):lower())
+  local to = column_at(schema, (key.ref_table .. "." .. key.ref_column):lower())
+  if from then from.key = true end
+  if to then to.key = true end
+  return { table = key.table, column = key.column, ref_table = key.ref_table, ref_column = key.ref_column,
+    from = from, to = to }
 end
 
 ---Marks what the statement uses. A column counts where a table that the SQL names has it; without any such table (a
 ---view, say) everything counts as used.
 local function mark(schema, statement, dialect)
   local names = statement and sql.identifiers(statement, dialect) or {}
+  local odd = odd_names(names)
   local all, any = statement and sql.reads_unnamed(statement, dialect), false
   for _, one in ipairs(schema.tables) do
-    one.used = is_named(names, one.name)
+    one.used = is_named(names, one.name) or begins_with(one.key, odd)
     any = any or one.used
   end
   schema.needed = {}
@@ -69,7 +101,8 @@ local function mark(schema, statement, dialect)
     one.used = one.used or not any
     if one.used and any and #one.columns > 0 then schema.needed[#schema.needed + 1] = { one.name } end
     for _, column in ipairs(one.columns) do
-      column.used = one.used and (all or not any or is_named(names, column.name)) or false
+      column.used = one.used
+        and (all or not any or names[column.name:lower()] or begins_with(column.line:sub(2), odd)) or false
       if column.used and any then schema.needed[#schema.needed + 1] = { one.name, column.name } end
     end
   end
@@ -83,16 +116,12 @@ end
 function M.new(structure, statement, dialect)
   local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {} },
     Schema)
-  local ends = key_ends(structure.foreign_keys or {})
   for t, one in ipairs(structure.tables) do
-    local copy = { name = one.name, comment = one.comment, columns = {} }
-    for c, column in ipairs(one.columns) do copy.columns[c] = copy_column(column, one.name, ends) end
+    local copy = { name = one.name, key = one.key or one.name, comment = one.comment, columns = {} }
+    for c, column in ipairs(one.columns) do copy.columns[c] = copy_column(column, one.name) end
     self.tables[t] = copy
   end
-  for k, key in ipairs(structure.foreign_keys or {}) do
-    self.foreign_keys[k] = { table = key.table, column = key.column, ref_table = key.ref_table,
-      ref_column = key.ref_column }
-  end
+  for k, key in ipairs(structure.foreign_keys or {}) do self.foreign_keys[k] = copy_key(self, key) end
   mark(self, statement, dialect)
   return self
 end
@@ -139,16 +168,14 @@ function Schema:drop_tables(drop)
   self:drop_loose_keys()
 end
 
----Drops the foreign keys that have lost an end. What the text never had stays as it was.
+---Drops the foreign keys that have lost an end.
 function Schema:drop_loose_keys()
   local there = {}
   for _, one in ipairs(self.tables) do
-    for _, column in ipairs(one.columns) do there[(one.name .. "\0" .. column.name):lower()] = true end
-    there[one.name:lower()] = true
+    for _, column in ipairs(one.columns) do there[column] = true end
   end
   self.foreign_keys = sift(self.foreign_keys, function(key)
-    return not (there[(key.table .. "\0" .. key.column):lower()]
-      and there[(key.ref_table .. "\0" .. key.ref_column):lower()])
+    return not (key.from and there[key.from] and key.to and there[key.to])
   end)
 end
 
@@ -199,8 +226,7 @@ function Schema:text()
     local lines = {}
     for i, column in ipairs(one.columns) do lines[i] = blanks .. spelled(column, self.spelling) end
     if #lines > 0 then
-      local comment = one.comment and one.comment ~= "" and ", " .. one.comment or ""
-      parts[#parts + 1] = "# Table: " .. one.name .. comment
+      parts[#parts + 1] = "# Table: " .. one.key
       parts[#parts + 1] = "[\n" .. table.concat(lines, ",\n") .. "\n]"
     end
   end

@@ -166,6 +166,10 @@ function M.slice(v, first, last, step)
   if s and step == 1 then
     return text.sub(s, slice_bounds(text.len(s), first, last, 1))
   end
+  if k == "range" then
+    first, last = slice_bounds(v.n, first, last, step)
+    return values.range(v.first + first * v.step, v.first + last * v.step, v.step * step)
+  end
   local items = values.items(v)
   first, last = slice_bounds(#items, first, last, step)
   local out = {}
@@ -209,10 +213,10 @@ function M.path(attribute, default)
   end
 end
 
----Python's callable(v).
+---Python's callable(v): undefined values are, too, and raise when they are called.
 function M.is_callable(v)
   local k = kind(v)
-  return k == "function" or k == "macro" or k == "loop"
+  return k == "function" or k == "macro" or k == "loop" or k == "undefined"
 end
 
 return M

@@ -14,12 +14,15 @@ function Error:__tostring()
   return at .. self.class .. ": " .. self.message
 end
 
+---@return sqlune.jinja.Error
+function M.new(class, message) return setmetatable({ class = class, message = message }, Error) end
+
 ---Raises an error of a template. The format is used only if arguments follow.
 ---@param class string
 ---@param format string
 function M.raise(class, format, ...)
   local message = select("#", ...) > 0 and format:format(...) or format
-  error(setmetatable({ class = class, message = message }, Error), 0)
+  error(M.new(class, message), 0)
 end
 
 ---@param line integer

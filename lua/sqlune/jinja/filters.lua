@@ -12,7 +12,7 @@ local lpeg = require "lpeg"
 
 local M = {}
 local kind, raise, str = values.kind, errors.raise, print.str
-local integer, as_string, truth = signature.integer, signature.text, values.truth
+local integer, width_of, as_string, truth = signature.integer, signature.width, signature.text, values.truth
 
 local function filter(name, arguments, fn)
   M[name] = signature.define(name, arguments, fn)
@@ -35,7 +35,7 @@ text_filter("trim", "chars?", function(s, chars) return text.strip(s, as_string(
 text_filter("replace", "old, new, count?", function(s, old, new, count)
   return text.replace(s, str(old), str(new), integer(count))
 end)
-text_filter("center", "width?", function(s, width) return methods.center(s, integer(width, 80), " ") end)
+text_filter("center", "width?", function(s, width) return methods.center(s, width_of(width, 80), " ") end)
 
 local beginning = lpeg.S "-([{<" + text.space
 local title_parts = lpeg.Ct((lpeg.C(beginning ^ 1) + lpeg.C((1 - beginning) ^ 1)) ^ 0)
@@ -66,8 +66,14 @@ filter("striptags", "", function(v)
   return (s:gsub("&(#?%w+);", entities))
 end)
 
-text_filter("indent", "width?, first?, blank?", function(s, width, first, blank)
-  local margin = width and values.as_text(width) or (" "):rep(integer(width, 4))
+local function only_text(v, what)
+  if values.as_text(v) then return end
+  if kind(v) == "undefined" then values.fail_undefined(v) end
+  raise("TypeError", "%s needs text, not %s", what, values.type_name(v))
+end
+
+local indented = signature.define("indent", "width?, first?, blank?", function(s, width, first, blank)
+  local margin = width and values.as_text(width) or (" "):rep(width_of(width, 4))
   local lines = text.splitlines(s .. "\n")
   for i = 2, #lines do
     if lines[i] ~= "" or blank and truth(blank) then lines[i] = margin .. lines[i] end
@@ -75,10 +81,18 @@ text_filter("indent", "width?, first?, blank?", function(s, width, first, blank)
   return (first and truth(first) and margin or "") .. table.concat(lines, "\n")
 end)
 
-text_filter("truncate", "length?, killwords?, end?, leeway?", function(s, length, kill, tail, leeway)
+function M.indent(v, args, kwargs)
+  only_text(v, "indent")
+  local done = indented(str(v), args, kwargs)
+  return kind(v) == "markup" and values.markup(done) or done
+end
+
+filter("truncate", "length?, killwords?, end?, leeway?", function(v, length, kill, tail, leeway)
   length, leeway, tail = integer(length, 255), integer(leeway, 5), as_string(tail) or "..."
-  local n = text.len(s)
-  if n <= length + leeway then return s end
+  local n = values.length(v)
+  if n and n <= length + leeway then return v end
+  only_text(v, "truncate")
+  local s = values.as_text(v)
   if length < text.len(tail) then raise("AssertionError", "expected length >= %d", text.len(tail)) end
   local cut = text.sub(s, 0, math.min(n, length - text.len(tail)))
   if not (kill and truth(kill)) then cut = text.rsplit(cut, " ", 1)[1] end
@@ -154,6 +168,7 @@ filter("urlencode", "", function(v)
   local out = {}
   for i, pair in ipairs(items) do
     local two = values.iterate(pair)
+    if #two ~= 2 then raise("ValueError", "urlencode needs pairs, not %d parts", #two) end
     out[i] = url_quoted(two[1], true) .. "=" .. url_quoted(two[2], true)
   end
   return table.concat(out, "&")
@@ -245,6 +260,7 @@ local function rounded(v, precision)
     local up = rest * 2 > unit or rest * 2 == unit and low // unit % 2 == 1
     return up and low + unit or low
   end
+  if v ~= v or v == math.huge or v == -math.huge then return v end
   if precision >= 0 then return tonumber(("%." .. math.min(precision, 99) .. "f"):format(v)) + 0.0 end
   local unit = 10.0 ^ -precision
   return tonumber(("%.0f"):format(v / unit)) * unit
@@ -300,7 +316,7 @@ filter("pprint", "", print.repr)
 
 local function json_indent(v)
   if v == nil then return nil end
-  return values.as_text(v) or (" "):rep(integer(v))
+  return values.as_text(v) or (" "):rep(width_of(v))
 end
 
 filter("tojson", "ensure_ascii?, indent?, separators?, sort_keys?", function(v, ascii, indent, separators, sort_keys)

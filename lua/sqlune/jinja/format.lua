@@ -7,7 +7,7 @@ local errors = require "sqlune.jinja.errors"
 local M = {}
 local kind, raise, type_name = values.kind, errors.raise, values.type_name
 
-local max_width <const> = 100000
+local max_width <const>, max_precision <const> = 100000, 99
 
 local function checked(width)
   width = tonumber(width) or 0
@@ -74,6 +74,9 @@ local function number_digits(v, code, precision, alternate)
     local word = x ~= x and "nan" or "inf"
     return code:find "%u" and word:upper() or word, negative
   end
+  if precision and precision > max_precision then
+    raise("ValueError", "a precision of more than %d digits", max_precision)
+  end
   local form = "%" .. (alternate and "#" or "") .. "." .. (precision or 6) .. code
   return form:format(math.abs(x)), negative
 end
@@ -84,6 +87,8 @@ local function sign_of(negative, flag)
 end
 
 -- printf style --------------------------------------------------------------------------------------------------
+
+local with_items = { dict = true, list = true, range = true, undefined = true }
 
 -- Gives the arguments one by one; a dict gives by name instead.
 local function argument_source(args)
@@ -102,7 +107,7 @@ local function argument_source(args)
     return list[at]
   end
   local function finish()
-    if not named and at < #list and kind(args) ~= "dict" then
+    if not named and at < #list and not with_items[kind(args)] then
       raise("TypeError", "not all arguments converted during string formatting")
     end
   end
@@ -116,6 +121,7 @@ local function percent_value(v, code, flags, precision, show)
   end
   if code == "c" then
     local n = values.as_int(v)
+    if n and (n < 0 or n > 0x10FFFF) then raise("OverflowError", "%%c arg not in range(0x110000)") end
     return n and utf8.char(n) or print.str(v)
   end
   if code == "i" or code == "u" then code = "d" end

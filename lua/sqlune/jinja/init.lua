@@ -11,11 +11,15 @@ local M = {}
 ---@field text string
 ---@field generations integer[][]  {first, last} of each {% generation %} block: code points from 0, last excluded
 
--- Runs f; an error of a template comes back as nil, error. Other errors (out of memory, an interrupt) go on.
+-- Runs f; an error of a template comes back as nil, error. Other errors (out of memory, an interrupt) go on. Lua's own
+-- stack overflows only on lists that a template nests thousands deep and then prints.
 local function guarded(f, ...)
   local ok, result = pcall(f, ...)
   if ok then return result end
   if errors.is(result) then return nil, result end
+  if type(result) == "string" and result:find("stack overflow", 1, true) then
+    return nil, errors.new("RecursionError", "values nested too deep")
+  end
   error(result, 0)
 end
 

@@ -199,6 +199,7 @@ end
 ---@param source string
 ---@return sqlune.jinja.Token[]
 function M.tokens(source)
+  text.len(source) -- an error if it is not UTF-8
   source = source:gsub("\r\n?", "\n"):gsub("\n$", "")
   return setmetatable({ source = source, at = 1, line = 1, tokens = {} }, Lexer):run()
 end

@@ -9,7 +9,7 @@ local errors = require "sqlune.jinja.errors"
 
 local M = {}
 local raise, list, tuple = errors.raise, values.list, values.tuple
-local integer, as_string = signature.integer, signature.text
+local integer, width_of, as_string = signature.integer, signature.width, signature.text
 
 -- Text ----------------------------------------------------------------------------------------------------------
 
@@ -133,16 +133,18 @@ end)
 
 for name, align in pairs { ljust = "<", rjust = ">", center = "^" } do
   method(str, name, "width, fillchar?", function(s, width, fill)
-    if align == "^" then return M.center(s, integer(width), as_string(fill) or " ") end
-    return format.padded(s, math.min(integer(width), 100000), align, as_string(fill) or " ")
+    fill = as_string(fill) or " "
+    if text.len(fill) ~= 1 then raise("TypeError", "The fill character must be exactly one character long") end
+    if align == "^" then return M.center(s, width_of(width), fill) end
+    return format.padded(s, width_of(width), align, fill)
   end)
 end
 method(str, "zfill", "width", function(s, width)
   local sign, rest = s:match "^([+-]?)(.*)$"
-  return sign .. format.padded(rest, math.min(integer(width), 100000) - #sign, ">", "0")
+  return sign .. format.padded(rest, width_of(width) - #sign, ">", "0")
 end)
 method(str, "expandtabs", "tabsize?", function(s, size)
-  size = integer(size, 8)
+  size = width_of(size, 8)
   local out, column = {}, 0
   for _, c in ipairs(text.chars(s)) do
     if c == "\t" then
@@ -158,7 +160,7 @@ end)
 
 ---str.center: an odd gap's extra blank goes left if the width is odd.
 function M.center(s, width, fill)
-  local gap = math.min(width, 100000) - text.len(s)
+  local gap = width - text.len(s)
   if gap <= 0 then return s end
   local left = gap // 2 + (gap & width & 1)
   return fill:rep(left) .. s .. fill:rep(gap - left)

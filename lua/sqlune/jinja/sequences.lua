@@ -217,8 +217,8 @@ end
 
 function M.map(v, args, kwargs)
   return generator(function()
+    if not truth(v) then return {} end -- Jinja looks at the truth first: of none or 0 it makes an empty list
     local items, out = iterate(v), {}
-    if #items == 0 then return out end
     local fn = map_function(args, kwargs)
     for i, item in ipairs(items) do out[i] = fn(item) end
     return out
@@ -229,8 +229,8 @@ end
 local function selection(name, wanted, by_attribute)
   M[name] = function(v, args, kwargs)
     return generator(function()
+      if not truth(v) then return {} end
       local items, out = iterate(v), {}
-      if #items == 0 then return out end
       local off = by_attribute and 1 or 0
       if by_attribute and #args == 0 then
         raise("FilterArgumentError", "Missing parameter for attribute name")

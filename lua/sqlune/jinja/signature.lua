@@ -61,6 +61,13 @@ function M.integer(v, absent)
   raise("TypeError", "'%s' object cannot be interpreted as an integer", values.type_name(v))
 end
 
+---The argument as a number of blanks or characters to fill with: an integer that cannot fill the memory.
+function M.width(v, absent)
+  local n = M.integer(v, absent)
+  if n > 100000 then raise("MemoryError", "a width of %d characters", n) end
+  return n
+end
+
 ---The argument as a Lua string, nil if nil; anything but text is an error.
 function M.text(v)
   if v == nil then return nil end

@@ -15,7 +15,6 @@ end
 
 ---Number of code points; invalid UTF-8 is an error.
 function M.len(s)
-  if not s:find "[\x80-\xff]" then return #s end
   local n = utf8.len(s, 1, -1, true) -- lax: JSON may hold lone surrogates
   if not n then errors.raise("ValueError", "text is not valid UTF-8") end
   return n
@@ -129,11 +128,14 @@ function M.replace(s, old, new, count)
   return concat(out)
 end
 
----Byte position of the last occurrence of part at or before which it fits, or nil.
+---Byte position of the last occurrence of part, or nil.
 function M.rfind_byte(s, part)
-  for at = #s - #part + 1, 1, -1 do
-    if s:sub(at, at + #part - 1) == part then return at end
+  if part == "" then return #s + 1 end
+  local last, from = nil, s:find(part, 1, true)
+  while from do
+    last, from = from, s:find(part, from + 1, true)
   end
+  return last
 end
 
 ---Python's split: by white space if separator is nil; at most `limit` cuts if given.

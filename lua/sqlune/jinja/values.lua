@@ -107,7 +107,10 @@ local function key_of(v)
     end
     return table.concat(parts, "\0")
   end
-  if k == "list" or k == "dict" then raise("TypeError", "unhashable type: '%s'", k) end
+  if k == "list" or k == "dict" or k == "view" then
+    raise("TypeError", "unhashable type: '%s'", M.type_name(v))
+  end
+  if k == "undefined" then return Undefined end -- all are equal
   return v
 end
 M.key_of = key_of
@@ -158,16 +161,23 @@ end
 local function list_length(t)
   if json.is_array(t) then return #t end
   local n = #t
-  if n == 0 or getmetatable(t) ~= nil then return nil end
+  if n == 0 or json.is_object(t) then return nil end
   local count = 0
   for _ in pairs(t) do count = count + 1 end
   return count == n and n or nil
 end
 
+-- All text in templates is UTF-8, so that counting and cutting characters cannot fail.
+local function checked(s)
+  text.len(s)
+  return s
+end
+
 ---Lua's value (from json.decode, or plain) as a template's. Values of templates pass through.
 function M.from_lua(v, depth)
   local t = type(v)
-  if t == "string" or t == "number" or t == "boolean" then return v end
+  if t == "number" or t == "boolean" then return v end
+  if t == "string" then return checked(v) end
   if v == nil or v == json.null then return none end
   if t ~= "table" then raise("TypeError", "a %s cannot be given to a template", t) end
   local mt = getmetatable(v)
@@ -183,7 +193,7 @@ function M.from_lua(v, depth)
   local dict = M.dict()
   local keys, map = dict.keys, dict.map
   for i, key in ipairs(json.is_object(v) and json.keys(v) or sorted_keys(v)) do
-    keys[i], map[key] = key, M.from_lua(v[key], depth)
+    keys[i], map[key] = checked(key), M.from_lua(v[key], depth)
   end
   return dict
 end
