@@ -129,6 +129,7 @@ static int finish(lua_State *L, sqn_tensor *t, int opts) {
 
 static int l_tensor(lua_State *L) {
     int64_t shape[SQN_MAX_DIMS], at = 0;
+    lua_settop(L, 2); /* absent options must not be the handle that is pushed next */
     bind_options_check(L, 2, options);
     sqn_dtype dtype = option_dtype(L, 2, "f32");
     if (!lua_istable(L, 1)) luaL_checknumber(L, 1);
@@ -140,6 +141,7 @@ static int l_tensor(lua_State *L) {
 
 static sqn_tensor *push_shaped(lua_State *L, int opts) {
     int64_t shape[SQN_MAX_DIMS];
+    lua_settop(L, opts); /* absent options must not be the handle that is pushed next */
     bind_options_check(L, opts, options);
     sqn_dtype dtype = option_dtype(L, opts, "f32");
     int ndim = bind_check_integers(L, 1, shape, SQN_MAX_DIMS, "shape");
@@ -163,6 +165,7 @@ static int l_empty(lua_State *L) { return finish(L, push_shaped(L, 2), 2); }
 
 static int l_arange(lua_State *L) { /* arange(first, last, opts): integers first … last */
     lua_Integer first = luaL_checkinteger(L, 1), last = luaL_checkinteger(L, 2);
+    lua_settop(L, 3);
     bind_options_check(L, 3, options);
     int64_t n = last < first ? 0 : last - first + 1;
     sqn_tensor *t = push_new(L, option_dtype(L, 3, "i64"), 1, &n);
