@@ -61,7 +61,7 @@ function M.run(model, prompts, o)
   local cache <close> = model:cache(#prompts, longest + max_tokens)
   sq.no_grad(function()
     while #active > 0 do
-      local s <close> = sq.scope()
+      local _s <close> = sq.scope()
       local ids, lengths, last = {}, {}, {}
       for n in ipairs(active) do
         table.move(feed[n], 1, #feed[n], #ids + 1, ids)

@@ -103,7 +103,7 @@ function M.from_config(config, opts)
     stream = stream + 1
     local t
     if init == "normal" then
-      local s <close> = sq.scope()
+      local _s <close> = sq.scope()
       t = sq.randn(dims, { dtype = dtype == "bf16" and "f32" or dtype, seed = opts.seed or 1, stream = stream, offset = 0 })
       t = ops.scale_(t, deviation)
       if dtype == "bf16" then t = t:to "bf16" end

@@ -78,7 +78,7 @@ function Rope:tables(rows)
     local want = math.max(256, self.rows)
     while want < rows do want = want * 2 end
     sq.no_grad(function()
-      local s <close> = sq.scope()
+      local _s <close> = sq.scope()
       local positions = sq.arange(0, want - 1, { dtype = self.wide }):reshape { want, 1 }
       local angles = positions * self.frequencies
       local function rounded(t)

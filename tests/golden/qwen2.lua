@@ -67,14 +67,14 @@ end
 local function both(name)
   return {
     f32 = function()
-      local s <close> = sq.scope()
+      local _s <close> = sq.scope()
       local io = sq.safetensors.load(folder(name .. "/io.safetensors"))
       local model = load(name, { train = true, dtype = "f32" })
       check_logits(model, io, io.logits, 5e-5)
       check_gradients(model, io, "loss", "grad.", 2e-5)
     end,
     f64 = function()
-      local s <close> = sq.scope()
+      local _s <close> = sq.scope()
       local io = sq.safetensors.load(folder(name .. "/io.safetensors"))
       local io64 = sq.safetensors.load(folder(name .. "/io64.safetensors"))
       local model = load(name, { train = true, dtype = "f64" })
@@ -87,7 +87,7 @@ local function both(name)
 end
 
 local function generated(name)
-  local s <close> = sq.scope()
+  local _s <close> = sq.scope()
   local g = assert(json.read(folder(name .. "/generate.json")))
   local model = load(name)
   return g, model
