@@ -163,17 +163,23 @@ static sqn_status check_names(const char *const *names, size_t n, const sqn_resu
     return SQN_OK;
 }
 
-sqn_status sqn_catalog_sqlite_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
-                                   sqn_err *e) {
+/* Runs a statement of ours that has no rows. */
+static sqn_status command(sqn_conn *c, const char *sql, sqn_err *e) {
+    const sqn_cell *row;
+    SQN_TRY(sqn_conn_run(c, sql, strlen(sql), &ours, e));
+    sqn_status status = sqn_conn_next(c, &row, e);
+    sqn_conn_finish(c);
+    return status;
+}
+
+static sqn_status read_tables(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
+                              sqn_err *e) {
     sqn_status status;
     sqn_result *r = NULL;
     const sqn_cell **rows = NULL;
     static const char list[] = "SELECT name, sql FROM main.sqlite_master WHERE type IN ('table', "
                                "'%s') AND name NOT LIKE 'sqlite~_%%' ESCAPE '~'";
     sqn_buf sql = {0};
-    if (o->schema != NULL && strcmp(o->schema, "main") != 0)
-        return SQN_FAIL(e, SQN_NOTFOUND, "a SQLite database has one schema, 'main', not '%s'",
-                        o->schema);
     sqn_buf_put_format(&sql, list, o->view_support ? "view" : "table");
     SQN_GOTO(sqn_buf_status(&sql, e));
     SQN_GOTO(sqn_conn_query(c, sql.data, sql.n, &ours, &r, e));
@@ -195,4 +201,16 @@ fail:
     sqn_result_release(r);
     sqn_buf_release(&sql);
     return status;
+}
+
+sqn_status sqn_catalog_sqlite_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
+                                   sqn_err *e) {
+    if (o->schema != NULL && strcmp(o->schema, "main") != 0)
+        return SQN_FAIL(e, SQN_NOTFOUND, "a SQLite database has one schema, 'main', not '%s'",
+                        o->schema);
+    /* One transaction: one moment of the database, and one lock instead of thousands. */
+    SQN_TRY(command(c, "BEGIN", e));
+    sqn_status status = read_tables(c, o, s, e);
+    sqn_status ended = command(c, "COMMIT", status == SQN_OK ? e : NULL);
+    return status == SQN_OK ? ended : status;
 }

@@ -29,7 +29,7 @@ typedef struct sqn_conn_options {
 #define SQN_DB_TIMEOUT 30.0
 #define SQN_DB_MAX_ROWS ((int64_t)1000000)
 #define SQN_DB_MAX_BYTES ((int64_t)256 << 20)
-#define SQN_DB_MAX_LENGTH ((int64_t)4 << 20)
+#define SQN_DB_MAX_LENGTH ((int64_t)1 << 20)
 
 typedef struct sqn_run_options {
     double timeout;    /* seconds; 0 = the connection's */

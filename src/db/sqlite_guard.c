@@ -10,7 +10,8 @@
 enum {
     PROGRESS_OPS = 200,      /* virtual machine steps between two looks at the clock */
     MAX_ACTS = 200000,       /* authorizer calls of one statement: ends nested views that double */
-    MAX_SQL_BYTES = 1 << 20, /* length of a statement */
+    MAX_CALLS = 500,         /* calls of functions that do not look at the clock */
+    MAX_SQL_BYTES = 1 << 18, /* length of a statement */
     BUSY_SLEEP_US = 5000,
 };
 static const double busy_seconds = 5; /* longest wait for another's lock */
@@ -80,6 +81,10 @@ static int authorize(void *self, int act, const char *a, const char *b, const ch
     case SQLITE_RECURSIVE:
         return SQLITE_OK;
     case SQLITE_FUNCTION:
+        if (!sqn_guard_keeps_time(b) && ++g->calls > MAX_CALLS) {
+            g->stop = SQN_LIMIT;
+            return SQLITE_DENY;
+        }
         if (!function_denied(b)) return SQLITE_OK;
         a = b;
         break;
@@ -125,7 +130,7 @@ void sqn_guard_start(sqn_guard *g, double deadline, bool trusted) {
     g->deadline = deadline;
     g->trusted = trusted;
     g->stop = SQN_OK;
-    g->acts = g->polls = 0;
+    g->acts = g->calls = g->polls = 0;
     g->denied[0] = '\0';
     atomic_store(&g->cancelled, false);
 }
@@ -169,7 +174,8 @@ sqn_status sqn_guard_watch(sqn_guard *g, sqlite3 *db, sqn_err *e) {
     g->db = db;
     sqlite3_busy_handler(db, busy, g);
     sqlite3_progress_handler(db, PROGRESS_OPS, progress, g);
-    if (sqlite3_set_authorizer(db, authorize, g) != SQLITE_OK)
+    if (sqn_guard_functions(g) != SQLITE_OK ||
+        sqlite3_set_authorizer(db, authorize, g) != SQLITE_OK)
         return SQN_FAIL(e, SQN_DB, "%s", sqlite3_errmsg(db));
     return SQN_OK;
 }

@@ -20,6 +20,7 @@ typedef struct sqn_guard {
     atomic_bool cancelled; /* set by another thread */
     sqn_status stop;       /* why the statement was stopped; SQN_OK if it was not */
     int acts;              /* authorizer calls of this statement */
+    int calls;             /* calls in it of functions that do not look at the clock */
     int polls;             /* calls of sqn_guard_poll since the clock was read */
     char denied[120];      /* the act that was not allowed */
 } sqn_guard;
@@ -36,5 +37,8 @@ sqn_status sqn_guard_fail(sqn_guard *g, int rc, sqn_err *e);
 
 /* Replaces the built-in functions whose time grows faster than their input (sqlite_functions.c). */
 int sqn_guard_functions(sqn_guard *g);
+bool sqn_guard_keeps_time(const char *name); /* is one of those */
+/* SQN_LIMIT for a statement that could not be compiled in bounded time (sqlite_scan.c). */
+sqn_status sqn_sqlite_scan(const char *sql, size_t n, sqn_err *e);
 
 #endif
