@@ -77,7 +77,7 @@ function M.build(p, c, dtype)
       else -- nothing is recorded: a layer's tensors go as soon as it is done
         local s <close> = sq.scope()
         local nx, nr = run(x, residual, at)
-        x, residual = _s:keep(nx, nr)
+        x, residual = s:keep(nx, nr)
       end
       if seen then seen("layer" .. i - 1, x + residual) end
     end
