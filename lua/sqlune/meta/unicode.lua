@@ -1,5 +1,5 @@
 ---@meta
----Facts of single code points (Unicode 15, from utf8proc). Mappings to several characters, such as ß to SS, are not here.
+---Facts of single code points (Unicode 15, from utf8proc). Mappings to several characters (ß to SS) are not here.
 ---@class sqlune.unicode
 local unicode = {}
 
