@@ -296,6 +296,8 @@ static const struct {
     {"lower", 1, SQLITE_DETERMINISTIC, f_lower},
     {"zeroblob", 1, SQLITE_DETERMINISTIC, f_zeroblob},
     {"randomblob", 1, 0, f_randomblob},
+    {"printf", -1, SQLITE_DETERMINISTIC, sqn_guard_printf},
+    {"format", -1, SQLITE_DETERMINISTIC, sqn_guard_printf},
 };
 
 int sqn_guard_functions(sqn_guard *g) {

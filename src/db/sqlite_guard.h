@@ -37,7 +37,8 @@ sqn_status sqn_guard_fail(sqn_guard *g, int rc, sqn_err *e);
 
 /* Replaces the built-in functions whose time grows faster than their input (sqlite_functions.c). */
 int sqn_guard_functions(sqn_guard *g);
-bool sqn_guard_keeps_time(const char *name); /* is one of those */
+void sqn_guard_printf(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* sqlite_printf.c */
+bool sqn_guard_keeps_time(const char *name);                                 /* is one of those */
 /* SQN_LIMIT for a statement that could not be compiled in bounded time (sqlite_scan.c). */
 sqn_status sqn_sqlite_scan(const char *sql, size_t n, sqn_err *e);
 
