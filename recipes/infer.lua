@@ -1,11 +1,11 @@
--- recipes/infer.lua: a model answers conversations: one prediction an item, many items at once; goes on where it stopped.
+-- recipes/infer.lua: a model answers conversations, many at once, and goes on where it was stopped.
 local sq = require "sqlune"
 local config, fs, json, models, progress = sq.config, sq.fs, sq.json, sq.models, sq.progress
 local conversations, answers = sq.data.conversations, require "sqlune.data.answers"
 
 local cfg = config.parse(arg, {
   model = config.path "Hugging Face folder",
-  data  = config.path "conversations, as assemble writes them; the last answer, if there is one, is not shown to the model",
+  data  = config.path "conversations, as assemble writes them; a last answer is not shown to the model",
   out   = config.path "file of predictions to write: the items with 'pred_sql'",
   dtype = config.one_of({ "f32", "bf16", "stored" }, "type of the weights", "stored"),
   batch = config.integer("items at once", 16, { min = 1 }),
@@ -65,5 +65,7 @@ if cfg.json then
   print(json.encode(summary))
 else
   print(("  %s: %s"):format(sq.term.plural(#work.items, "prediction"), cfg.out))
-  if work.too_long > 0 then print(("  %d without an answer: the prompt is longer than max_length"):format(work.too_long)) end
+  if work.too_long > 0 then
+    print(("  %d without an answer: the prompt is longer than max_length"):format(work.too_long))
+  end
 end

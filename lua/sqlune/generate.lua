@@ -12,11 +12,13 @@ local M = {}
 ---@field top_p? number              1: all
 ---@field repetition_penalty? number 1: none; counts the prompt
 ---@field seed? integer
----@field streams? integer[]         random stream of each row (default: its place), so that a batch's make-up changes nothing
+---@field streams? integer[]         random stream of each row (default: its place): a batch's make-up changes nothing
 ---@field on_token? fun(row: integer, id: integer) called for every new token
 
-local known = { max_tokens = 1, eos = 1, temperature = 1, top_k = 1, top_p = 1, repetition_penalty = 1, seed = 1, streams = 1,
-  on_token = 1, batch = 1 }
+local known = {
+  max_tokens = true, eos = true, temperature = true, top_k = true, top_p = true, repetition_penalty = true,
+  seed = true, streams = true, on_token = true,
+}
 
 local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
 

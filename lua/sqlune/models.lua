@@ -45,7 +45,8 @@ end
 function M.shape(config, where)
   local kind = kinds[config.model_type]
   if not kind then
-    return nil, string.format("%s: model_type %q is not known here (qwen2, llama, mistral)", where, tostring(config.model_type))
+    local text = "%s: model_type %q is not known here (qwen2, llama, mistral)"
+    return nil, text:format(where, tostring(config.model_type))
   end
   local function need(key)
     local v = given(config[key])
@@ -65,7 +66,9 @@ function M.shape(config, where)
     local scaling = given(config.rope_scaling)
     if scaling then
       local how = scaling.rope_type or scaling.type
-      if how ~= "default" then error({ message = where .. ": rope_scaling '" .. tostring(how) .. "' is not supported yet" }, 0) end
+      if how ~= "default" then
+        error({ message = where .. ": rope_scaling '" .. tostring(how) .. "' is not supported yet" }, 0)
+      end
     end
     return {
       hidden = hidden, layers = layers, heads = heads, kv_heads = kv, head_dim = head_dim,
@@ -104,7 +107,8 @@ function M.from_config(config, opts)
     local t
     if init == "normal" then
       local _s <close> = sq.scope()
-      t = sq.randn(dims, { dtype = dtype == "bf16" and "f32" or dtype, seed = opts.seed or 1, stream = stream, offset = 0 })
+      local drawn = dtype == "bf16" and "f32" or dtype
+      t = sq.randn(dims, { dtype = drawn, seed = opts.seed or 1, stream = stream, offset = 0 })
       t = ops.scale_(t, deviation)
       if dtype == "bf16" then t = t:to "bf16" end
       t:keep()
@@ -125,7 +129,8 @@ end
 
 ---A model from a Hugging Face folder, and its tokenizer if the folder has one.
 ---@param folder string
----@param opts? {dtype?: string, train?: boolean, tokenizer?: boolean} dtype nil: as stored; train: parameters want gradients
+---Without a dtype the weights stay as stored; with `train` the parameters want gradients.
+---@param opts? {dtype?: string, train?: boolean, tokenizer?: boolean}
 ---@return sqlune.Model? model
 ---@return table|string tokenizer_or_message
 ---@return string? code

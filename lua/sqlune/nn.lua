@@ -129,7 +129,8 @@ function Cache:extend(sequences, counts)
   for n, s in ipairs(sequences) do
     local first, length = (s - 1) * self.capacity, self.lengths[s]
     if length + counts[n] > self.capacity then
-      error(string.format("sequence %d: %d tokens do not fit into a cache of %d", s, length + counts[n], self.capacity), 2)
+      local text = "sequence %d: %d tokens do not fit into a cache of %d"
+      error(text:format(s, length + counts[n], self.capacity), 2)
     end
     for i = 0, counts[n] - 1 do
       positions[#positions + 1] = length + i

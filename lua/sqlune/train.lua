@@ -10,10 +10,8 @@ local M = {}
 local Run = {}
 Run.__index = Run
 
-local function fail(message) error(setmetatable({ message = message }, { __tostring = function(e) return e.message end }), 0) end
-
 local function must(value, message)
-  if value == nil or value == false then fail(message) end
+  if value == nil or value == false then config.fail(message) end
   return value
 end
 
@@ -49,7 +47,8 @@ function M.run(cfg)
 end
 
 ---What checkpoints hold: model, optimizer, batches. Goes back to the last checkpoint if the run is resumed.
----@param tracked {model: sqlune.Model, optimizer: sqlune.optim.AdamW, batches: sqlune.data.Batches, tokenizer_from?: string}
+---`tokenizer_from` is the folder whose tokenizer files go into every checkpoint.
+---@param tracked {model: table, optimizer: table, batches: table, tokenizer_from?: string}
 function Run:track(tracked)
   for key, value in pairs(tracked) do self[key] = value end
   self.total = self.batches:steps()
@@ -60,8 +59,8 @@ function Run:track(tracked)
   end
   local state = must(json.read(fs.join(self.from.path, "state.json")))
   if state.total ~= self.total or state.samples ~= #self.batches.samples or state.seed ~= self.batches.seed then
-    config.fail(("%s was made with other data or settings (%d steps of %d samples, seed %d; now %d of %d, seed %d)"):format(
-      self.from.path, state.total, state.samples, state.seed, self.total, #self.batches.samples, self.batches.seed))
+    local text = "%s was made with other data or settings (%d steps of %d samples, seed %d; now %d of %d, seed %d)"
+    config.fail(text:format(self.from.path, state.total, state.samples, state.seed, self.total, #self.batches.samples, self.batches.seed))
   end
   local _s <close> = sq.scope()
   local weights = must(sq.safetensors.load(fs.join(self.from.path, "model.safetensors")))
@@ -87,8 +86,8 @@ function Run:save()
   must(self.model:save(temporary, { tokenizer_from = self.tokenizer_from }))
   must(sq.safetensors.save(fs.join(temporary, "optimizer.safetensors"), self.optimizer:tensors()))
   must(json.write(fs.join(temporary, "state.json"), {
-    step = self.step, total = self.total, samples = #self.batches.samples, seed = self.batches.seed, tokens = self.tokens,
-    random = sq.random_state(),
+    step = self.step, total = self.total, samples = #self.batches.samples, seed = self.batches.seed,
+    tokens = self.tokens, random = sq.random_state(),
   }, { indent = 2 }))
   local path = fs.join(self.out, "checkpoint-" .. self.step)
   if fs.exists(path) then must(fs.remove_tree(path)) end
@@ -137,7 +136,7 @@ function Run:write_log(seconds)
   self.entry = nil
   self.tokens, self.spent = self.tokens + self.step_tokens, self.spent + seconds
   local memory = sq.tensor_memory()
-  local line = json.object and { step = self.step }
+  local line = { step = self.step }
   for key, value in pairs(entry) do
     if value ~= value or value == math.huge or value == -math.huge then value = tostring(value) end
     line[key] = value

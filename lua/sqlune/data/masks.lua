@@ -31,9 +31,13 @@ function M.print_plan(cfg, samples, steps, model)
   local tokens = samples.tokens
   print(("  %s: %s, %s tokens, %.1f%% trained, the longest %d"):format(cfg.data, term.plural(#samples, "sample"),
     term.count(tokens), 100 * labelled / tokens, samples.longest))
-  if samples.dropped > 0 then print(("  %s left out: longer than max_length"):format(term.plural(samples.dropped, "sample"))) end
-  if samples.unlabelled > 0 then print(("  %s left out: nothing to train"):format(term.plural(samples.unlabelled, "sample"))) end
-  print(("  %s: %s parameters in %s, %s"):format(cfg.model, term.count(model:size()), cfg.dtype, term.plural(steps, "step")))
+  local function left_out(n, why)
+    if n > 0 then print(("  %s left out: %s"):format(term.plural(n, "sample"), why)) end
+  end
+  left_out(samples.dropped, "longer than max_length")
+  left_out(samples.unlabelled, "nothing to train")
+  print(("  %s: %s parameters in %s, %s"):format(cfg.model, term.count(model:size()), cfg.dtype,
+    term.plural(steps, "step")))
   local parts, total = {}, 0
   for _, part in ipairs(train.memory_plan(model:size(), cfg.dtype)) do
     if part[2] > 0 then parts[#parts + 1] = part[1] .. " " .. term.bytes(part[2]) end
