@@ -10,6 +10,7 @@ sqn_status sqn_cpu_matmul(const sqn_k_matmul *a, void *stream) {
     if (a->dtype == SQN_F64 || !a->k) return matmul_plain(a);
     sqn_status status = SQN_MISUSE;
     if (a->m <= MATMUL_ROWS_MAX && a->trans_b && !a->trans_a) status = matmul_rows(a);
+    if (status == SQN_MISUSE) status = matmul_amx(a);
     if (status == SQN_MISUSE) status = matmul_dnnl(a);
     if (status == SQN_MISUSE) status = matmul_plain(a);
     return status;
