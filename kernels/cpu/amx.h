@@ -1,5 +1,6 @@
-/* Tiles of Intel AMX: 16 rows of 64 bytes, products of bf16 pairs into f32. Private to kernels/cpu; empty where the target lacks
- * them. A thread brackets its use with amx_open and amx_close; tiles 0..3 are sums, 4..7 operands, all at full size. */
+/* Tiles of Intel AMX: 16 rows of 64 bytes, products of bf16 pairs into f32. Private to kernels/cpu;
+ * empty where the target lacks them. A thread brackets its use with amx_open and amx_close; tiles
+ * 0..3 are sums, 4..7 operands, all at full size. */
 #ifndef SQN_CPU_AMX_H
 #define SQN_CPU_AMX_H
 
@@ -16,7 +17,8 @@ static inline int amx_granted(void) {
     static int state; /* 0 unknown, 1 yes, 2 no; the answer is the same whoever asks first */
     int known = __atomic_load_n(&state, __ATOMIC_RELAXED);
     if (!known) {
-        known = syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* XTILEDATA */) ? 2 : 1;
+        known =
+            syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* XTILEDATA */) ? 2 : 1;
         __atomic_store_n(&state, known, __ATOMIC_RELAXED);
     }
     return known == 1;
