@@ -11,6 +11,7 @@
 sqn_status matmul_rows(const sqn_k_matmul *a);
 /* matmul_amx.c: F32 and BF16 on AMX tiles, where the processor has them. */
 sqn_status matmul_amx(const sqn_k_matmul *a);
+int matmul_amx_ready(void);
 /* matmul_dnnl.c: F32 and BF16 through oneDNN. */
 sqn_status matmul_dnnl(const sqn_k_matmul *a);
 /* matmul_plain.c: every float type; the reference, and what runs where oneDNN refuses. */

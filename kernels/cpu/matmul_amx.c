@@ -10,6 +10,7 @@
 #include "kernels/cpu/matmul.h"
 
 #ifndef SQN_AMX
+int matmul_amx_ready(void) { return 0; }
 sqn_status matmul_amx(const sqn_k_matmul *a) {
     (void)a;
     return SQN_MISUSE;
@@ -278,6 +279,8 @@ static void run(job j, int64_t depth, sqn_bf16 *own) {
         }
     }
 }
+
+int matmul_amx_ready(void) { return amx_granted(); }
 
 static job job_of(const sqn_k_matmul *a, int64_t z) {
     const int64_t size = a->dtype == SQN_F32 ? 4 : 2, c_size = a->c_dtype == SQN_F32 ? 4 : 2;
