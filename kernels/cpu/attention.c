@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <omp.h>
 
+#include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/vector.h"
 

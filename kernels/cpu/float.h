@@ -29,10 +29,11 @@ static inline sqn_bf16 sqn_bf16_store(float f) { /* nearest even; NaN stays NaN 
 }
 
 /* e^x in f32 within 2 ulp over the whole range; branch-free, so that loops over it vectorise.
- * Source: Cephes' reduction x = n ln2 + r, |r| <= ln2/2, and a degree-6 polynomial in r. */
+ * Source: Cephes' reduction x = n ln2 + r, |r| <= ln2/2, and a degree-6 polynomial in r. 2^n is
+ * applied in two halves, which run over to infinity and under to 0 by themselves; NaN passes. */
 static inline float sqn_expf(float x) {
-    float clipped = x < -87.3f ? -87.3f : x;
-    clipped = clipped > 88.7f ? 88.7f : clipped;
+    float clipped = x < -104.0f ? -104.0f : x;
+    clipped = clipped > 89.0f ? 89.0f : clipped;
     float n = __builtin_rintf(clipped * 1.44269504f);
     float r = clipped - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
@@ -43,13 +44,12 @@ static inline float sqn_expf(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t bits = ((int32_t)n + 127) << 23;
-    float scale;
+    int32_t whole = (int32_t)n, half = whole >> 1;
+    int32_t bits = (half + 127) << 23, rest = (whole - half + 127) << 23;
+    float scale, scale_2;
     memcpy(&scale, &bits, sizeof scale);
-    float y = p * scale;
-    y = x < -87.3f ? 0.0f : y;
-    y = x > 88.7f ? INFINITY : y;
-    return x != x ? x : y;
+    memcpy(&scale_2, &rest, sizeof scale_2);
+    return p * scale * scale_2;
 }
 
 #endif

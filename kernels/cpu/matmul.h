@@ -1,4 +1,4 @@
-/* The three ways to a product, private to matmul*.c. Each returns SQN_MISUSE for what it does not
+/* The ways to a product, private to matmul*.c. Each returns SQN_MISUSE for what it does not
  * do; the next one is tried. */
 #ifndef SQN_CPU_MATMUL_H
 #define SQN_CPU_MATMUL_H
@@ -9,6 +9,9 @@
  * once. */
 #define MATMUL_ROWS_MAX 8
 sqn_status matmul_rows(const sqn_k_matmul *a);
+/* matmul_amx.c: F32 and BF16 on AMX tiles, where the processor has them. */
+sqn_status matmul_amx(const sqn_k_matmul *a);
+int matmul_amx_ready(void);
 /* matmul_dnnl.c: F32 and BF16 through oneDNN. */
 sqn_status matmul_dnnl(const sqn_k_matmul *a);
 /* matmul_plain.c: every float type; the reference, and what runs where oneDNN refuses. */

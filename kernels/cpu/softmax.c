@@ -1,4 +1,6 @@
 /* softmax and log-softmax over the last dimension, forward and backward. One thread a row. */
+#define KEPT 8192 /* longest row whose exponentials wait on the stack */
+
 #define EACH_FLOAT "kernels/cpu/softmax.inc"
 #include "kernels/cpu/each_float.h"
 
