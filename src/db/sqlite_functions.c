@@ -36,9 +36,10 @@ static char *result_room(sqlite3_context *ctx, sqlite3_int64 n) {
     return room;
 }
 
+/* Characters that begin after the first byte of s, up to and with the one at `end`. */
 static int count_characters(const char *s, const char *end) {
     int n = 0;
-    for (; s < end; s++) n += ((unsigned char)*s & 0xC0) != 0x80;
+    while (s++ < end) n += ((unsigned char)*s & 0xC0) != 0x80;
     return n;
 }
 
@@ -61,15 +62,17 @@ static void f_instr(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 }
 
 static void f_replace(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
-    if (stopped(ctx) || any_null(argc, argv)) return;
+    (void)argc;
+    if (stopped(ctx)) return;
     const char *text = (const char *)sqlite3_value_text(argv[0]);
     const char *from = (const char *)sqlite3_value_text(argv[1]);
     const char *to = (const char *)sqlite3_value_text(argv[2]);
-    if (text == NULL || from == NULL || to == NULL) return;
+    if (text == NULL || from == NULL) return;
     if (from[0] == '\0') {
         sqlite3_result_value(ctx, argv[0]);
         return;
     }
+    if (to == NULL) return;
     size_t n = (size_t)sqlite3_value_bytes(argv[0]), m = (size_t)sqlite3_value_bytes(argv[1]);
     size_t k = (size_t)sqlite3_value_bytes(argv[2]);
     sqlite3_int64 length = (sqlite3_int64)n;
@@ -173,8 +176,18 @@ static bool like_slowly(sqn_guard *g, const unsigned char *pattern, const unsign
     }
 }
 
+/* Debian builds SQLite so that a blob is like nothing. */
+static bool is_blob(sqlite3_value *v) {
+    return sqlite3_value_type(v) == SQLITE_BLOB &&
+           sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS");
+}
+
 static void match(sqlite3_context *ctx, int argc, sqlite3_value **argv, bool glob) {
     if (stopped(ctx)) return;
+    if (is_blob(argv[0]) || is_blob(argv[1])) {
+        sqlite3_result_int(ctx, 0);
+        return;
+    }
     sqn_guard *g = guard_of(ctx);
     sqlite3_int64 n = sqlite3_value_bytes(argv[0]), m = sqlite3_value_bytes(argv[1]);
     if (n > sqlite3_limit(g->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)) {
