@@ -162,7 +162,7 @@ static bool like_slowly(sqn_guard *g, const unsigned char *pattern, const unsign
             continue;
         }
         bool any = c == '_' && c != escape;
-        if (c == escape && c != 0) c = read_character(&p);
+        if (c == escape && c != 0 && (c = read_character(&p)) == 0) return false;
         if (c == 0 && *s == 0) return true;
         if (*s != 0 && c != 0 && (lower(read_character(&s)) == lower(c) || any)) {
             pattern = p;
