@@ -1,4 +1,4 @@
--- Functions of SQLite that the guard replaces: they say what SQLite's own say (columns 2 and 3: its quote() and typeof()).
+-- Functions of SQLite that the guard replaces say what its own say (columns 2 and 3: quote() and typeof() there).
 local t = require "tests.check"
 local sq = require "sqlune"
 
