@@ -27,7 +27,7 @@ bind_handle *bind_push_tensor(lua_State *L) {
 
 sqn_tensor *bind_check_tensor(lua_State *L, int idx) {
     bind_handle *h = bind_check(L, idx, BIND_TENSOR);
-    if (h->t == NULL) luaL_argerror(L, idx, "this tensor was used after its scope was closed");
+    if (h->t == NULL) luaL_argerror(L, idx, "this tensor was closed, by itself or with its scope");
     return h->t;
 }
 
@@ -219,18 +219,14 @@ static int l_rand(lua_State *L) { return random_tensor(L, 0, 0, 1); }
 
 /* ---- gradients on and off ---- */
 
-static int restore_grad(lua_State *L, int status, lua_KContext before) {
-    sqn_grad_set_enabled(before != 0);
-    if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-    return lua_gettop(L);
-}
-
-/* no_grad(fn, …): calls fn with recording off, and gives back what it returns. */
+/* no_grad(fn, …): calls fn with recording off, and gives back what it returns. Without a
+ * continuation, so that fn cannot yield: whoever runs meanwhile would find recording off. */
 static int l_no_grad(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     bool before = sqn_grad_set_enabled(false);
-    int status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, before, restore_grad);
-    return restore_grad(L, status, before);
+    int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    sqn_grad_set_enabled(before);
+    return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
 static int l_grad_enabled(lua_State *L) {

@@ -153,6 +153,16 @@ static int l_index(lua_State *L) {
     return 1;
 }
 
+/* Backward writes into it as into one that it made itself. */
+static void check_grad(lua_State *L, const sqn_tensor *t, const sqn_tensor *g) {
+    char s[96], u[96];
+    sqn_dtype wanted = t->dtype == SQN_BF16 || t->dtype == SQN_F16 ? SQN_F32 : t->dtype;
+    if (!sqn_tensor_same_shape(g, t) || g->dtype != wanted || !sqn_tensor_is_contiguous(g) ||
+        g == t)
+        luaL_error(L, "%s is no gradient of %s: it wants that shape, %s, and elements in order",
+                   sqn_tensor_describe(g, s), sqn_tensor_describe(t, u), sqn_dtype_name(wanted));
+}
+
 static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
     sqn_tensor *t = bind_check_tensor(L, 1);
     const char *key = luaL_checkstring(L, 2);
@@ -165,8 +175,7 @@ static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
     }
     if (strcmp(key, "grad") == 0) {
         sqn_tensor *g = lua_isnil(L, 3) ? NULL : bind_check_tensor(L, 3);
-        if (g != NULL && !sqn_tensor_same_shape(g, t))
-            return luaL_error(L, "a gradient has its tensor's shape");
+        if (g != NULL) check_grad(L, t, g);
         sqn_tensor *before = t->grad;
         t->grad = g ? sqn_tensor_retain(g) : NULL;
         t->grad_stale = false;
@@ -287,7 +296,8 @@ static const luaL_Reg methods[] = {
     {"detach", l_detach},
     {"clone", l_clone},
     {"close", l_close},
-    {"keep", l_keep}, {"zero_grad", l_zero_grad},
+    {"keep", l_keep},
+    {"zero_grad", l_zero_grad},
     {"is_contiguous", l_is_contiguous},
     {NULL, NULL},
 };
