@@ -8,6 +8,8 @@ local cfg = config.parse(arg, {
   seed  = config.integer("of the questions, the augmentation, the weights and the training", 1),
   train = config.integer("questions to train on", 6000, { min = 100 }),
   test  = config.integer("questions held out", 200, { min = 10 }),
+  pretrain_epochs = config.number("passes of stage 1, 0: as configs/example/pretrain.lua says", 0, { min = 0 }),
+  sft_epochs      = config.number("passes of stage 2, 0: as configs/example/sft.lua says", 0, { min = 0 }),
   fresh = config.boolean "repeat every step",
 })
 
@@ -81,16 +83,20 @@ step("A tokenizer learned from them, and a small model with random weights", out
     "new", home .. "configs/example/model.lua", "data=" .. out "train-conversations.json", "out=" .. out "model",
     "seed=" .. cfg.seed,
   })
+local function stage(words, epochs)
+  if epochs > 0 then words[#words + 1] = "epochs=" .. epochs end
+  return words
+end
 step("Stage 1: a base learns from every token", out "base/model.safetensors",
-  { out "train-conversations.json", out "model/model.safetensors", home .. "configs/example/pretrain.lua" }, {
+  { out "train-conversations.json", out "model/model.safetensors", home .. "configs/example/pretrain.lua" }, stage({
     "sft", home .. "configs/example/pretrain.lua", "model=" .. out "model", "data=" .. out "train-conversations.json",
     "out=" .. out "base", "seed=" .. cfg.seed,
-  })
+  }, cfg.pretrain_epochs))
 step("Stage 2: fine-tuned on the answers", out "sft/model.safetensors",
-  { out "train-conversations.json", out "base/model.safetensors", home .. "configs/example/sft.lua" }, {
+  { out "train-conversations.json", out "base/model.safetensors", home .. "configs/example/sft.lua" }, stage({
     "sft", home .. "configs/example/sft.lua", "model=" .. out "base", "data=" .. out "train-conversations.json",
     "out=" .. out "sft", "seed=" .. cfg.seed,
-  })
+  }, cfg.sft_epochs))
 step("SQL for the held-out questions", out "predictions.json",
   { out "test-conversations.json", out "sft/model.safetensors" }, {
   "infer", "model=" .. out "sft", "data=" .. out "test-conversations.json", "out=" .. out "predictions.json",
