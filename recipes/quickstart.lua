@@ -43,7 +43,7 @@ local function step(title, made, inputs, words)
   local shown = {}
   for i, word in ipairs(words) do shown[i] = quote(word) end
   print(("\n%s\n%s sqlune %s"):format(term.style(title, "bold"), term.style("$", "cyan"), table.concat(shown, " ")))
-  local stamp, digest = out(".done/" .. fs.basename(made)), digest_of(words, inputs)
+  local stamp, digest = out(".done/" .. made:sub(#cfg.out + 2):gsub("/", "-")), digest_of(words, inputs)
   if not repeated and fs.exists(made) and fs.read(stamp) == digest then
     print(term.style("  unchanged since the last run: " .. made, "dim"))
     return
@@ -106,7 +106,7 @@ step("Both statements run: how many answers are right?", out "eval/eval.json", {
   "training=" .. out "base" .. "," .. out "sft",
 })
 
--- The end: three right answers with their rows, and where to read on.
+-- The end: up to three right answers with their rows, and where to read on.
 local verdicts = check(json.read(out "eval/eval.json"))
 local function first_right(pattern)
   for _, item in ipairs(verdicts.items) do
@@ -114,7 +114,6 @@ local function first_right(pattern)
   end
 end
 
-print("\n" .. term.style("Three of the answers", "bold"))
 for _, pattern in ipairs { "ORDER BY", " JOIN .* GROUP BY ", "IN %(SELECT" } do
   local item = first_right(pattern)
   if item then
