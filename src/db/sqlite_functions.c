@@ -61,6 +61,11 @@ static void f_instr(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
         sqlite3_result_int(ctx, 1 + (blobs ? (int)(found - text) : count_characters(text, found)));
 }
 
+static const char *find(const char *at, const char *end, const char *part, size_t m) {
+    size_t n = (size_t)(end - at);
+    return m == 1 ? memchr(at, *part, n) : memmem(at, n, part, m);
+}
+
 static void f_replace(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     (void)argc;
     if (stopped(ctx)) return;
@@ -76,12 +81,14 @@ static void f_replace(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     size_t n = (size_t)sqlite3_value_bytes(argv[0]), m = (size_t)sqlite3_value_bytes(argv[1]);
     size_t k = (size_t)sqlite3_value_bytes(argv[2]);
     sqlite3_int64 length = (sqlite3_int64)n;
+    sqlite3_int64 most = sqlite3_limit(guard_of(ctx)->db, SQLITE_LIMIT_LENGTH, -1);
     const char *end = text + n, *at, *found;
-    for (at = text; (found = memmem(at, (size_t)(end - at), from, m)); at = found + m)
+    for (at = text; k != m && (length <= most || k < m) && (found = find(at, end, from, m));
+         at = found + m)
         length += (sqlite3_int64)k - (sqlite3_int64)m;
     char *out = result_room(ctx, length), *put = out;
     if (out == NULL) return;
-    for (at = text; (found = memmem(at, (size_t)(end - at), from, m)); at = found + m) {
+    for (at = text; (found = find(at, end, from, m)); at = found + m) {
         memcpy(put, at, (size_t)(found - at));
         put += found - at;
         memcpy(put, to, k);
