@@ -206,6 +206,8 @@ sqn_status sqn_guard_fail(sqn_guard *g, int rc, sqn_err *e) {
         return SQN_FAIL(e, SQN_LIMIT, "%s", sqlite3_errmsg(g->db));
     case SQLITE_NOMEM:
         return SQN_FAIL(e, SQN_LIMIT, "the statement needs too much memory");
+    case SQLITE_FULL:
+        return SQN_FAIL(e, SQN_LIMIT, "the statement needs too much temporary disk space");
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
         return SQN_FAIL(e, SQN_FORMAT, "%s", sqlite3_errmsg(g->db));
