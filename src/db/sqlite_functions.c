@@ -125,7 +125,7 @@ static void trim(sqlite3_context *ctx, int argc, sqlite3_value **argv, bool fron
     const char *set = argc == 2 ? (const char *)sqlite3_value_text(argv[1]) : " ";
     if (text == NULL || set == NULL) return;
     size_t n = (size_t)sqlite3_value_bytes(argv[0]), k = 1;
-    const char *set_end = set + (argc == 2 ? sqlite3_value_bytes(argv[1]) : 1);
+    const char *set_end = set + strlen(set); /* the built-in one stops at a NUL, too */
     for (; front && n > 0 && (k = trimmed(ctx, text, n, set, set_end, true)) > 0; n -= k) text += k;
     for (; back && n > 0 && (k = trimmed(ctx, text, n, set, set_end, false)) > 0;) n -= k;
     if (guard_of(ctx)->stop != SQN_OK)

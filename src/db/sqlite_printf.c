@@ -111,9 +111,12 @@ static bool print_directive(state *s, const directive *d) {
     case 'X':
     case 'o':
     case 'r':
-    case 'p':
-        write_format(d, "ll", d->kind == 'p' ? 'X' : d->kind, format, sizeof format);
+        write_format(d, "ll", d->kind, format, sizeof format);
         sqlite3_str_appendf(s->out, format, (long long)next_integer(s));
+        return true;
+    case 'p':
+        write_format(d, "", 'p', format, sizeof format);
+        sqlite3_str_appendf(s->out, format, (void *)(intptr_t)next_integer(s));
         return true;
     case 'f':
     case 'e':
@@ -168,7 +171,7 @@ void sqn_guard_printf(sqlite3_context *c, int n, sqlite3_value **v) {
         if (d.width > MOST_WIDTH || d.precision > MOST_WIDTH) {
             sqlite3_result_error_toobig(c);
             failed = true;
-        } else if (d.kind == '\0') {
+        } else if (percent[1] == '\0') { /* a last % stands for itself */
             sqlite3_str_appendchar(s.out, 1, '%');
             break;
         } else if (!print_directive(&s, &d)) {
