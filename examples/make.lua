@@ -53,6 +53,6 @@ if not sq.progress.quiet then
   for i, what in ipairs { "combination", "question", "statement", "masked" } do
     counts[i] = ("%.0f"):format(shared[what] * #test)
   end
-  local line = "  held-out items that training has, too: by combination %s, question %s, SQL %s, SQL without constants %s"
+  local line = "  held-out items that training has: by combination %s, question %s, SQL %s, SQL without constants %s"
   print(line:format(table.unpack(counts)))
 end
