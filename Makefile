@@ -44,10 +44,10 @@ test: deps ## build and run every test; reference data: $SQLUNE_SHARED, default 
 	SQLUNE_PTY=$(BUILD)/pty $(SQLUNE) tests/run.lua $(ONLY)
 
 test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); ONLY="core/ db/" picks
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" all asan-run \
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 .PHONY: asan-run
-asan-run: $(BUILD)/pty
+asan-run: $(SQLUNE) $(BUILD)/pty
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=$(ASAN_OPTIONS) $(SQLUNE) tests/run.lua $(ONLY)
 
 test-gc: all ## the tests with a collector that works at every allocation
