@@ -19,7 +19,7 @@ SQLUNE   := $(BUILD)/bin/sqlune
 PARTS    := lua recipes configs examples
 export SQLUNE_SHARED ?= ../shared
 
-.PHONY: all help deps test test-asan test-gc lint format quickstart install uninstall clean
+.PHONY: all help deps test test-asan test-gc test-real lint format quickstart install uninstall clean
 all: $(SQLUNE) ## build build/bin/sqlune
 $(SQLUNE): $(OBJ)
 	@mkdir -p $(@D)
@@ -52,6 +52,9 @@ asan-run: $(SQLUNE) $(BUILD)/pty
 
 test-gc: all ## the tests with a collector that works at every allocation
 	SQLUNE_GC=stress $(SQLUNE) tests/run.lua $(ONLY)
+
+test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODEL=folder
+	MODEL=$(MODEL) TEST_GROUP=real $(SQLUNE) tests/run.lua
 
 lint: ## layer rules, file lengths, clang-format, luacheck
 	@tools/lint.sh

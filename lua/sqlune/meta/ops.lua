@@ -294,11 +294,12 @@ function ops.matmul(a, b) end
 ---@return sqlune.Tensor
 function ops.linear(x, weight, bias) end
 
----Rows of weight [V, C] at ids (i64 or i32, any shape).
+---Rows of weight [V, C] at ids (i64 or i32, any shape); no gradient reaches row padding.
 ---@param ids sqlune.Tensor
 ---@param weight sqlune.Tensor
+---@param padding? integer -1 if absent
 ---@return sqlune.Tensor
-function ops.embedding(ids, weight) end
+function ops.embedding(ids, weight, padding) end
 
 ---h = x + residual; h / rms(h) * weight, and h.
 ---@param x sqlune.Tensor
@@ -476,7 +477,7 @@ function ops.list() end
 ---@field topk fun(self: sqlune.Tensor, k: integer): sqlune.Tensor, sqlune.Tensor
 ---@field matmul fun(self: sqlune.Tensor, b: sqlune.Tensor): sqlune.Tensor
 ---@field linear fun(self: sqlune.Tensor, weight: sqlune.Tensor, bias?: sqlune.Tensor): sqlune.Tensor
----@field embedding fun(self: sqlune.Tensor, weight: sqlune.Tensor): sqlune.Tensor
+---@field embedding fun(self: sqlune.Tensor, weight: sqlune.Tensor, padding?: integer): sqlune.Tensor
 ---@field rms_norm fun(self: sqlune.Tensor, ...: any): sqlune.Tensor, sqlune.Tensor
 ---@field rope fun(self: sqlune.Tensor, ...: any): sqlune.Tensor, sqlune.Tensor
 ---@field attention fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
