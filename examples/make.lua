@@ -8,7 +8,7 @@ local questions = require "examples.questions"
 local cfg = sq.config.parse(arg, {
   out = sq.config.path "folder for db/*.sqlite, train.json, test.json",
   seed = sq.config.integer("of the draw and of the split", 1),
-  train = sq.config.integer("questions for training", 6000),
+  train = sq.config.integer("questions for training", 12000),
   test = sq.config.integer("questions held out", 200),
 })
 

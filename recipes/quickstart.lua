@@ -2,11 +2,12 @@
 -- unchanged since the last run is not repeated.
 local sq = require "sqlune"
 local config, fs, json, term = sq.config, sq.fs, sq.json, sq.term
+local cell = require("sqlune.rows").cell
 
 local cfg = config.parse(arg, {
   out   = config.path("folder for everything that is made", "build/quickstart"),
   seed  = config.integer("of the questions, the augmentation, the weights and the training", 1),
-  train = config.integer("questions to train on", 6000, { min = 100 }),
+  train = config.integer("questions to train on", 12000, { min = 100 }),
   test  = config.integer("questions held out", 200, { min = 10 }),
   pretrain_epochs = config.number("passes of stage 1, 0: as configs/example/pretrain.lua says", 0, { min = 0 }),
   sft_epochs      = config.number("passes of stage 2, 0: as configs/example/sft.lua says", 0, { min = 0 }),
@@ -119,10 +120,14 @@ for _, pattern in ipairs { "ORDER BY", " JOIN .* GROUP BY ", "IN %(SELECT" } do
   if item then
     local db <close> = check(sq.db.open(out("db/" .. item.db_name .. ".sqlite")))
     local result = check(db:query(item.pred_sql))
-    local left_out = #result.rows - 4
+    local shown = {}
+    for i = 1, math.min(#result.rows, 4) do
+      shown[i] = {}
+      for k = 1, #result.columns do shown[i][k] = cell(result.rows[i][k]) end
+    end
     print(("\n  %s: %s\n  %s"):format(item.db_name, item.question, term.style(item.pred_sql, "green")))
-    print(term.table { columns = result.columns, rows = table.move(result.rows, 1, 4, 1, {}), indent = 4 })
-    if left_out > 0 then print(("    … and %d more"):format(left_out)) end
+    print(term.table { columns = result.columns, rows = shown, indent = 4 })
+    if #result.rows > #shown then print(("    … and %d more"):format(#result.rows - #shown)) end
   end
 end
 

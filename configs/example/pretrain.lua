@@ -2,7 +2,7 @@
 -- weights, answers alone are too few to learn how to copy names and values; here each prompt asks its question twice.
 return {
   mask = "all",
-  epochs = 3.5,
+  epochs = 1.8,
   batch_tokens = 1600,
   max_length = 512,
   lr = 2e-3,

@@ -1,10 +1,10 @@
 -- Stage 2 of the quickstart (recipes/sft.lua): fine-tuning; only the answers count.
 return {
   mask = "answers",
-  epochs = 2.5,
+  epochs = 1.2,
   batch_tokens = 1600,
   max_length = 512,
-  lr = 7e-4,
+  lr = 6e-4,
   warmup = 0.05,
   schedule = "cosine",
   beta2 = 0.99,
