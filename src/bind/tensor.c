@@ -1,6 +1,7 @@
 /* sq.tensor: making tensors, gradients on and off, random state; the tensor type itself. Methods:
  * tensor_methods.c. */
 #include "bind/tensor.h"
+#include "bind/custom.h"
 
 #include <string.h>
 
@@ -221,10 +222,12 @@ static int random_tensor(lua_State *L, int normal, double a, double b) {
     int64_t n = sqn_tensor_numel(t);
     sqn_k_random k = {
         .dtype = t->dtype, .n = n, .y = sqn_tensor_data(t), .normal = normal, .a = a, .b = b};
+    bool own = lua_istable(L, 2) && lua_getfield(L, 2, "seed") != LUA_TNIL;
+    if (lua_istable(L, 2)) lua_pop(L, 1);
     k.seed = (uint64_t)bind_option_integer(L, 2, "seed", (int64_t)generator.seed);
     k.stream = (uint64_t)bind_option_integer(L, 2, "stream", 0);
-    k.offset = (uint64_t)bind_option_integer(L, 2, "offset", (int64_t)generator.offset);
-    generator.offset += (uint64_t)(n + 3) / 4;
+    k.offset = (uint64_t)bind_option_integer(L, 2, "offset", own ? 0 : (int64_t)generator.offset);
+    if (!own) generator.offset += (uint64_t)(n + 3) / 4;
     sqn_err e = SQN_ERR_INIT;
     if (sqn_kernel_result(sqn_tensor_kernels(t)->random(&k, NULL), normal ? "randn" : "rand", t,
                           &e) != SQN_OK)
@@ -296,6 +299,7 @@ int l_open_tensor(lua_State *L) {
     bind_register(L, BIND_TENSOR, &tensor_type);
     luaL_newlib(L, functions);
     bind_open_scopes(L, -1);
+    bind_open_custom(L, -1);
     lua_newtable(L); /* methods */
     bind_open_ops(L, -1);
     lua_setfield(L, LUA_REGISTRYINDEX, "sqlune.ops");

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bind/custom.h"
 #include "bind/tensor.h"
 #include "core/alloc.h"
 #include "tensor/autograd.h"
@@ -71,9 +72,12 @@ static int l_totable(lua_State *L) {
 
 static int l_backward(lua_State *L) {
     sqn_err e = SQN_ERR_INIT;
-    sqn_tensor *t = bind_check_tensor(L, 1),
-               *seed = lua_isnoneornil(L, 2) ? NULL : bind_check_tensor(L, 2);
-    if (sqn_backward_run(t, seed, &e) != SQN_OK) return bind_raise(L, &e);
+    sqn_tensor *t = bind_check_tensor(L, 1);
+    sqn_tensor *seed = lua_isnoneornil(L, 2) ? NULL : bind_check_tensor(L, 2);
+    lua_State *before = bind_custom_enter(L);
+    sqn_status status = sqn_backward_run(t, seed, &e);
+    bind_custom_leave(before);
+    if (status != SQN_OK) return bind_raise(L, &e);
     bind_settle(L);
     return 0;
 }

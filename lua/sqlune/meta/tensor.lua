@@ -145,6 +145,22 @@ function tensor.random_state(state) end
 ---@return { live_bytes: integer, peak_bytes: integer, cached_bytes: integer, live_blocks: integer }
 function tensor.tensor_memory(reset) end
 
+---@class sqlune.CustomOpts
+---@field forward fun(ctx: table, ...): ...   gives 1 to 3 tensors; off the tape; what backward needs goes into ctx
+---@field backward fun(ctx: table, ...): ...  takes the gradients of the results, gives those of the arguments, in order
+---@field name? string                        for messages
+
+---An operator written in Lua. Tensors that ctx keeps must outlive backward: keep() them if a scope ends before it.
+---@param o sqlune.CustomOpts
+---@return fun(...): ...
+function tensor.custom(o) end
+
+---Calls fn(…) with recording on, inside a no_grad or a custom operator's backward.
+---@param fn fun(...): ...
+---@param ... any
+---@return ...
+function tensor.with_grad(fn, ...) end
+
 ---@class sqlune.Scope
 local Scope = {}
 
