@@ -36,7 +36,7 @@ end
 ---Starts a script, sends a signal once it has printed "go", returns the rest of its text and its status.
 local function signalled(text, signal)
   local path = script(text)
-  return shell(("%%s %s > %s.out 2>&1 & p=$!; until grep -q go %s.out; do sleep 0.02; done; "):format(path, path, path)
+  return shell(("%%s %s > %s.out 2>&1 & p=$!; until grep -qs go %s.out; do sleep 0.02; done; "):format(path, path, path)
     .. ("kill -%s $p; wait $p; c=$?; cat %s.out; (exit $c)"):format(signal, path))
 end
 
