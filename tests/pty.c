@@ -3,7 +3,7 @@
  * Rules: the script is read line by line. "> text" types text (\n \t \e \\ \xHH; no newline of its
  * own), "? text" waits until text has been printed after what the last wait found, ". n" sleeps n
  * milliseconds. After the script it waits for the command's end. Exits with its status (128 + n for
- * a signal), or 99 when a wait took longer than a minute; stderr says which.
+ * a signal), or 99 when a wait took longer than 20 s; stderr says which.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 60000 };
+enum { PATIENCE_MS = 20000 };
 
 typedef struct terminal {
     int fd;

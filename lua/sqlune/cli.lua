@@ -1,9 +1,11 @@
--- What the executable says about itself: --help, --list, unknown options and recipes. Each function gives the exit status.
+-- What the executable says about itself: --help, --list, unknown options and recipes. Functions give the exit status.
 local help = require "sqlune.config.help"
 local nearest = require "sqlune.config.nearest"
 local term = require "sqlune.term"
 
 local M = {}
+
+local home = rawget(package, "sqlune_home")
 
 local OPTIONS = { "--help", "--version", "--list", "--color" }
 
@@ -43,7 +45,7 @@ end
 function M.recipes()
   local fs = require "sqlune.core".fs
   local names = {}
-  for _, file in ipairs(fs.list(package.sqlune_home .. "/recipes") or {}) do
+  for _, file in ipairs(fs.list(home .. "/recipes") or {}) do
     names[#names + 1] = file:match "^([^.].*)%.lua$"
   end
   return names
@@ -61,7 +63,7 @@ function M.list()
       head = (" "):rep(left)
     end
   end
-  if #names == 0 then return complain("no recipes in " .. package.sqlune_home) end
+  if #names == 0 then return complain("no recipes in " .. home) end
   return 0
 end
 

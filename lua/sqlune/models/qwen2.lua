@@ -73,14 +73,17 @@ function M.build(p, c, dtype)
     local x, residual = ops.embedding(ids, embed, c.padding), nil
     if seen then seen("embed", x) end
     for i, run in ipairs(layers) do
-      if sq.grad_enabled() then
-        x, residual = run(x, residual, at)
-      else -- nothing is recorded: a layer's tensors go as soon as it is done
+      local x_before, residual_before = x, residual
+      do -- the tape holds what backward needs: the handles of a layer's tensors go as soon as it is done
         local s <close> = sq.scope()
-        local nx, nr = run(x, residual, at)
-        x, residual = s:keep(nx, nr)
+        x, residual = s:keep(run(x, residual, at))
       end
-      if seen then seen("layer" .. i - 1, x + residual) end
+      if seen then
+        seen("layer" .. i - 1, x + residual)
+      else
+        x_before:close()
+        if residual_before then residual_before:close() end
+      end
     end
     x = ops.rms_norm(x, norm, c.eps, residual)
     if seen then seen("final_norm", x) end

@@ -1,0 +1,112 @@
+-- Memory of a training step: no more at its peak than weights, gradients, moments and what backward needs, and the same
+-- after 500 steps.
+local sq = require "sqlune"
+local t = require "tests.check"
+
+local function ids(list) return sq.tensor(list, { dtype = "i64" }) end
+local function live()
+  collectgarbage()
+  collectgarbage()
+  return sq.tensor_memory()
+end
+
+local function config(hidden, intermediate, layers, vocabulary)
+  return {
+    model_type = "qwen2", hidden_size = hidden, intermediate_size = intermediate, num_hidden_layers = layers,
+    num_attention_heads = 4, num_key_value_heads = 2, vocab_size = vocabulary, tie_word_embeddings = true,
+  }
+end
+
+local function batch_of(tokens, vocabulary)
+  local list, targets = {}, {}
+  for i = 1, tokens do list[i], targets[i] = i * 7 % vocabulary, i * 11 % vocabulary end
+  return { ids = ids(list), targets = ids(targets), starts = { 0, tokens // 2, tokens } }
+end
+
+local function step(model, optimiser, batch)
+  local _s <close> = sq.scope()
+  model:loss_sum(batch):backward()
+  local _, factor = sq.optim.clip(model:parameters(), 1)
+  optimiser:step(1e-3, factor)
+end
+
+---Bytes, f32, that the tape holds when the forward pass of T tokens is over: what each operator's gradient is written
+---in, counted once where two share it.
+local function saved_bytes(c, T, labelled)
+  local C, I, width = c.hidden, c.intermediate, c.heads * c.head_dim
+  local kv = c.kv_heads * c.head_dim
+  local layer = C -- sum before the first norm
+    + C -- its result: input of q, k, v
+    + width + 2 * kv -- q and k turned, v
+    + width + c.heads -- attention's result, also input of o_proj; log-sum-exp
+    + C + C -- sum before the second norm, its result
+    + 2 * I -- gate and up
+    + I -- their product: input of down_proj
+    + 2 -- 1 / rms of both norms
+  local head = 2 * C + 1 -- sum before the last norm, its result, 1 / rms
+  local labels = labelled * (C + c.vocabulary) -- labelled rows and the gradients of their logits
+  return 4 * (T * (layer * c.layers + head) + labels)
+end
+
+return {
+  ["the peak of a training step"] = function()
+    local before = live().live_bytes
+    local model = assert(sq.models.from_config(config(64, 176, 4, 1000), { train = true }))
+    local optimiser = sq.optim.adamw(model:names(), model:parameters())
+    local tokens = 512
+    local batch = batch_of(tokens, 1000)
+    step(model, optimiser, batch) -- gradients are made
+    local base = live().live_bytes - before
+    -- weights, gradients, two moments; tables, ids
+    t.ok(base >= 16 * model:size() and base <= 16 * model:size() * 1.02 + 2 ^ 17, ("%d bytes of %d parameters")
+      :format(base, model:size()))
+    sq.tensor_memory(true)
+    step(model, optimiser, batch)
+    local peak = sq.tensor_memory().peak_bytes - before
+    local counted = 16 * model:size() + saved_bytes(model.shape, tokens, tokens)
+    t.ok(peak <= 1.10 * counted, ("a step holds %.3f of what is counted (%d bytes)"):format(peak / counted, counted))
+    t.ok(peak >= 0.9 * counted, ("the count is off: %.3f"):format(peak / counted))
+  end,
+
+  ["500 steps hold what one holds"] = function()
+    local model = assert(sq.models.from_config(config(16, 24, 1, 50), { train = true }))
+    local optimiser = sq.optim.adamw(model:names(), model:parameters())
+    local batch = batch_of(20, 50)
+    for _ = 1, 3 do step(model, optimiser, batch) end
+    local tensors, blocks = live(), sq.sys.memory().live_blocks
+    sq.tensor_memory(true)
+    step(model, optimiser, batch)
+    local peak = sq.tensor_memory(true).peak_bytes
+    for _ = 1, 500 do step(model, optimiser, batch) end
+    t.eq(sq.tensor_memory().peak_bytes, peak)
+    local after = live()
+    t.eq({ after.live_bytes, after.live_blocks }, { tensors.live_bytes, tensors.live_blocks })
+    t.eq(sq.sys.memory().live_blocks, blocks)
+  end,
+
+  ["without gradients a layer's tensors go when it is done"] = function()
+    local peaks = {}
+    for i, layers in ipairs { 2, 8 } do
+      local model = assert(sq.models.from_config(config(32, 64, layers, 50)))
+      local batch = batch_of(256, 50)
+      local base = live().live_bytes
+      sq.tensor_memory(true)
+      sq.no_grad(function()
+        local _s <close> = sq.scope()
+        model:hidden(batch.ids, sq.models.packed(batch.starts))
+      end)
+      peaks[i] = sq.tensor_memory().peak_bytes - base
+    end
+    t.near(peaks[2] / peaks[1], 1, 0.02)
+  end,
+
+  ["tensors that nothing holds are collected without being asked for"] = function()
+    live()
+    sq.tensor_memory(true)
+    local start = sq.tensor_memory().live_bytes
+    for _ = 1, 2000 do sq.empty { 1 << 18 } end -- 1 MiB each, outside any scope
+    -- a full collection runs when 256 MiB were added; one young collection comes every 32 MiB
+    t.ok(sq.tensor_memory().peak_bytes - start <= 400 * 2 ^ 20,
+      ("%.0f MiB"):format((sq.tensor_memory().peak_bytes - start) / 2 ^ 20))
+  end,
+}
