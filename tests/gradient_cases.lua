@@ -232,7 +232,7 @@ local function heads(t, h, d) return { t, h, d } end
 M.attention = {
   { { heads(5, 2, 3), heads(5, 2, 3), heads(5, 2, 3) }, attend() },
   { { heads(1, 1, 1), heads(1, 1, 1), heads(1, 1, 1) }, attend() },
-  { { heads(7, 4, 6), heads(7, 2, 6), heads(7, 2, 6) }, attend { rows = { 0, 1, 4, 4, 7 } } }, -- one of one, one of none
+  { { heads(7, 4, 6), heads(7, 2, 6), heads(7, 2, 6) }, attend { rows = { 0, 1, 4, 4, 7 } } }, -- of one, of none
   { { heads(7, 3, 2), heads(7, 1, 2), heads(7, 1, 2) }, attend { rows = { 0, 7 }, window = 3 } },
   { { heads(5, 2, 2), heads(5, 1, 2), heads(5, 1, 2) }, attend { rows = { 0, 2, 5 }, window = 1 } },
   { { heads(5, 2, 3), heads(5, 1, 3), heads(5, 1, 3) }, attend { causal = false, scale = 0.3 } },

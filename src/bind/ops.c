@@ -71,12 +71,12 @@ static void read_number(lua_State *L, const char *op, const arg_spec *a, int at,
 static void read_list(lua_State *L, const char *op, const arg_spec *a, int at, sqn_arg *out) {
     if (!lua_istable(L, at))
         wrong_argument(L, op, a, a->type == 'l' ? "a list of tensors" : "a list of integers", at);
-    out->count = luaL_len(L, at);
+    out->count = (int64_t)lua_rawlen(L, at); /* raw: the table itself keeps its tensors alive */
     size_t item = a->type == 'l' ? sizeof(sqn_tensor *) : sizeof(int64_t);
     void *block = lua_newuserdatauv(L, (size_t)(out->count + 1) * item,
                                     0); /* anchored on the stack until the call ends */
     for (int64_t i = 0; i < out->count; i++) {
-        lua_geti(L, at, i + 1);
+        lua_rawgeti(L, at, i + 1);
         if (a->type == 'l') {
             sqn_tensor *t = bind_test_tensor(L, -1);
             if (t == NULL) luaL_error(L, "%s: '%s'[%d] is no live tensor", op, a->name, (int)i + 1);

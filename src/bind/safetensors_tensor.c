@@ -18,12 +18,14 @@ void bind_safetensors_tensor_register(lua_State *L) {
 }
 
 /* A view of the mapping, or a copy where another writer left the bytes unaligned. */
-static sqn_status take_entry(const char *path, const sqn_safetensors_entry *x, sqn_tensor **out, sqn_err *e) {
+static sqn_status take_entry(const char *path, const sqn_safetensors_entry *x, sqn_tensor **out,
+                             sqn_err *e) {
     if (x->dtype == SQN_DTYPE_COUNT)
-        return SQN_FAIL(e, SQN_FORMAT, "%s: tensor '%s' has type %s, which tensors do not have", path, x->name, x->type);
+        return SQN_FAIL(e, SQN_FORMAT, "%s: tensor '%s' has type %s, which tensors do not have",
+                        path, x->name, x->type);
     if (x->ndim > SQN_MAX_DIMS)
-        return SQN_FAIL(e, SQN_FORMAT, "%s: tensor '%s' has %d dimensions, at most %d are read", path, x->name, x->ndim,
-                        SQN_MAX_DIMS);
+        return SQN_FAIL(e, SQN_FORMAT, "%s: tensor '%s' has %d dimensions, at most %d are read",
+                        path, x->name, x->ndim, SQN_MAX_DIMS);
     if ((uintptr_t)x->data % sqn_dtype_size(x->dtype) != 0) {
         *out = sqn_tensor_new(x->dtype, x->ndim, x->shape, e);
         if (*out != NULL) memcpy(sqn_tensor_data(*out), x->data, x->bytes);
@@ -33,7 +35,8 @@ static sqn_status take_entry(const char *path, const sqn_safetensors_entry *x, s
         const void *in;
         void *out;
     } bytes = {x->data}; /* the mapping is private: a write stays in this process */
-    sqn_storage *s = sqn_storage_borrow(bytes.out, x->bytes, sqn_mapping_retain(x->mapping), release_mapping, e);
+    sqn_storage *s =
+        sqn_storage_borrow(bytes.out, x->bytes, sqn_mapping_retain(x->mapping), release_mapping, e);
     if (s == NULL) {
         sqn_mapping_release(x->mapping);
         return SQN_NOMEM;
@@ -68,12 +71,14 @@ static int l_load(lua_State *L) {
     return 2;
 }
 
-/* Strings of the table at idx, sorted, into a new list on the top: files come out the same every time. */
+/* Strings of the table at idx, sorted, into a new list on the top: files come out the same every
+ * time. */
 static void push_sorted_keys(lua_State *L, int idx) {
     lua_newtable(L);
     int n = 0;
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "names must be strings, got a %s", luaL_typename(L, -2));
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "names must be strings, got a %s", luaL_typename(L, -2));
         lua_pushvalue(L, -2);
         lua_rawseti(L, -4, ++n);
     }
@@ -84,13 +89,16 @@ static void push_sorted_keys(lua_State *L, int idx) {
     lua_pop(L, 1);
 }
 
-static sqn_status write_all(lua_State *L, sqn_safetensors_writer *w, int keys, size_t count, sqn_err *e) {
+static sqn_status write_all(lua_State *L, sqn_safetensors_writer *w, int keys, size_t count,
+                            sqn_err *e) {
     SQN_TRY(sqn_safetensors_writer_start(w, e));
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, keys, (lua_Integer)sqn_safetensors_writer_order(w, i) + 1);
         lua_gettable(L, 2);
         sqn_tensor *t = bind_check_tensor(L, -1), *flat = sqn_tensor_as(t, t->dtype, e);
-        sqn_status status = flat ? sqn_safetensors_writer_write(w, sqn_tensor_data(flat), sqn_tensor_bytes(flat), e) : SQN_NOMEM;
+        sqn_status status =
+            flat ? sqn_safetensors_writer_write(w, sqn_tensor_data(flat), sqn_tensor_bytes(flat), e)
+                 : SQN_NOMEM;
         sqn_tensor_release(flat);
         lua_pop(L, 1);
         SQN_TRY(status);
@@ -118,14 +126,16 @@ static int l_save(lua_State *L) {
         lua_pushvalue(L, -1);
         lua_gettable(L, 2);
         sqn_tensor *t = bind_check_tensor(L, -1);
-        status = sqn_safetensors_writer_add(w, lua_tostring(L, -2), sqn_dtype_file_name(t->dtype), t->ndim, t->shape, &e);
+        status = sqn_safetensors_writer_add(w, lua_tostring(L, -2), sqn_dtype_file_name(t->dtype),
+                                            t->ndim, t->shape, &e);
         if (status != SQN_OK) return bind_error(L, &e);
         lua_pop(L, 2);
     }
     if (!lua_isnil(L, 3)) {
         luaL_checktype(L, 3, LUA_TTABLE);
         for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1))
-            if (sqn_safetensors_writer_metadata(w, luaL_checkstring(L, -2), luaL_checkstring(L, -1), &e) != SQN_OK)
+            if (sqn_safetensors_writer_metadata(w, luaL_checkstring(L, -2), luaL_checkstring(L, -1),
+                                                &e) != SQN_OK)
                 return bind_error(L, &e);
     }
     if (write_all(L, w, keys, count, &e) != SQN_OK) return bind_error(L, &e);

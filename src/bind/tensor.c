@@ -292,8 +292,6 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-void bind_open_tensor_methods(lua_State *L);
-
 int l_open_tensor(lua_State *L);
 int l_open_tensor(lua_State *L) {
     bind_register(L, BIND_TENSOR, &tensor_type);

@@ -8,8 +8,6 @@
 #include "tensor/autograd.h"
 #include "tensor/ops.h"
 
-void bind_open_tensor_methods(lua_State *L);
-
 static int push_shared(lua_State *L, sqn_tensor *t) { /* a new handle of t, or nil */
     if (t == NULL) {
         lua_pushnil(L);

@@ -68,6 +68,14 @@ sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_
     return index;
 }
 
+sqn_tensor *sqn_op_shape_only(const sqn_tensor *x, sqn_err *e) {
+    int64_t one = 1, zero[SQN_MAX_DIMS] = {0};
+    sqn_tensor *dot = sqn_tensor_new(SQN_U8, 1, &one, e);
+    sqn_tensor *like = dot ? sqn_tensor_view(dot, x->ndim, x->shape, zero, 0, e) : NULL;
+    sqn_tensor_release(dot);
+    return like;
+}
+
 sqn_status sqn_op_result(sqn_call *c, sqn_node *node, int place, sqn_tensor *out) {
     if (out == NULL) return SQN_NOMEM;
     if (node != NULL) sqn_node_output(node, out);

@@ -3,9 +3,8 @@
 
 #include "tensor/ops.h"
 
-/* Sums d over the dimensions that broadcasting added, down to `shape`. *out is owned. */
-sqn_status sqn_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tensor **out, sqn_err *e);
-sqn_status sqn_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tensor **out, sqn_err *e) {
+sqn_status sqn_op_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tensor **out,
+                         sqn_err *e) {
     sqn_tensor *now = sqn_tensor_as(d, d->dtype, e);
     int lead = d->ndim - ndim;
     for (int k = 0; k < d->ndim && now != NULL; k++) {
@@ -172,7 +171,7 @@ static sqn_status chosen_back(sqn_node *n, sqn_tensor *d, int which, sqn_tensor 
     status = SQN_NOMEM;
     g = zipped(n->op, SQN_ZIP_MUL, d, mask, d, d->dtype, e);
     if (g != NULL)
-        status = sqn_sum_to(g, which ? b->ndim : a->ndim, which ? b->shape : a->shape, din, e);
+        status = sqn_op_sum_to(g, which ? b->ndim : a->ndim, which ? b->shape : a->shape, din, e);
 fail:
     sqn_tensor_release(g);
     sqn_tensor_release(mask);
@@ -229,7 +228,7 @@ static sqn_status zip_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *di
         sqn_tensor *g = pair_grad(n, dout[0], which, e);
         if (g == NULL) return SQN_NOMEM;
         const sqn_tensor *like = n->saved[2 + which];
-        sqn_status status = sqn_sum_to(g, like->ndim, like->shape, &din[which], e);
+        sqn_status status = sqn_op_sum_to(g, like->ndim, like->shape, &din[which], e);
         sqn_tensor_release(g);
         SQN_TRY(status);
     }
@@ -269,16 +268,11 @@ static sqn_status zip(sqn_call *c, sqn_zip op, sqn_err *e) {
         sqn_node_save(node, values && (op != SQN_ZIP_MUL || node->needs[1]) ? a : NULL);
         sqn_node_save(node, values && (op != SQN_ZIP_MUL || node->needs[0]) ? b : NULL);
         node->i[0] = op;
-        /* Shapes to sum back to, without keeping the inputs' bytes: views of a scalar with stride
-         * 0. */
-        for (int which = 0; which < 2 && status == SQN_OK; which++) {
-            int64_t one = 1, zero[SQN_MAX_DIMS] = {0};
-            sqn_tensor *dot = sqn_tensor_new(SQN_U8, 1, &one, e), *in = which ? b : a;
-            sqn_tensor *like = dot ? sqn_tensor_view(dot, in->ndim, in->shape, zero, 0, e) : NULL;
+        for (int which = 0; which < 2 && status == SQN_OK; which++) { /* shapes to sum back to */
+            sqn_tensor *like = sqn_op_shape_only(which ? b : a, e);
             if (like == NULL) status = SQN_NOMEM;
             sqn_node_save(node, like);
             sqn_tensor_release(like);
-            sqn_tensor_release(dot);
         }
     }
     if (status == SQN_OK)

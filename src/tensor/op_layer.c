@@ -37,21 +37,28 @@ fail:
     return status;
 }
 
-sqn_status sqn_op_rms_norm(sqn_call *c, sqn_err *e) {
-    sqn_tensor *in[3] = {c->arg[0].t, c->arg[1].t, c->arg[3].t}, *x = NULL, *r = NULL, *w = NULL,
-               *h = NULL, *y = NULL, *inv = NULL;
-    sqn_tensor *own = NULL;
-    sqn_node *node = NULL;
+/* in: x, weight, residual or NULL. */
+static sqn_status check_rms_norm(sqn_call *c, sqn_tensor *const in[3], sqn_err *e) {
     char s[96], t[96];
     SQN_TRY(sqn_op_float(c, in[0], e));
     SQN_TRY(sqn_op_same_dtype(c, in[0], in[1], e));
-    int64_t n = in[1]->ndim == 1 ? in[1]->shape[0] : -1, one = 1;
+    int64_t n = in[1]->ndim == 1 ? in[1]->shape[0] : -1;
     if (in[0]->ndim < 1 || n < 1 || in[0]->shape[in[0]->ndim - 1] != n)
         return sqn_op_fail(c, e, "x %s does not fit weight %s", sqn_tensor_describe(in[0], s),
                            sqn_tensor_describe(in[1], t));
     if (in[2] != NULL && (in[2]->dtype != in[0]->dtype || !sqn_tensor_same_shape(in[0], in[2])))
         return sqn_op_fail(c, e, "x %s and residual %s differ", sqn_tensor_describe(in[0], s),
                            sqn_tensor_describe(in[2], t));
+    return SQN_OK;
+}
+
+sqn_status sqn_op_rms_norm(sqn_call *c, sqn_err *e) {
+    sqn_tensor *in[3] = {c->arg[0].t, c->arg[1].t, c->arg[3].t}, *x = NULL, *r = NULL, *w = NULL,
+               *h = NULL, *y = NULL, *inv = NULL;
+    sqn_tensor *own = NULL;
+    sqn_node *node = NULL;
+    SQN_TRY(check_rms_norm(c, in, e));
+    int64_t n = in[1]->shape[0], one = 1;
     int64_t rows = sqn_tensor_numel(in[0]) / n;
     sqn_status status = SQN_NOMEM;
     if ((x = sqn_tensor_as(in[0], in[0]->dtype, e)) == NULL ||

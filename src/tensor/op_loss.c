@@ -204,7 +204,7 @@ static sqn_status head_forward(sqn_call *c, const sqn_tensor *x, const sqn_tenso
 
 sqn_status sqn_op_linear_cross_entropy(sqn_call *c, sqn_err *e) {
     sqn_tensor *in[2] = {c->arg[0].t, c->arg[1].t}, *flat = NULL, *x = NULL, *w = NULL,
-               *kept = NULL, *y = NULL;
+               *kept = NULL;
     sqn_node *node = NULL;
     labelled l = {0};
     double *losses = NULL;
@@ -237,7 +237,6 @@ sqn_status sqn_op_linear_cross_entropy(sqn_call *c, sqn_err *e) {
 fail:
     sqn_free(losses);
     sqn_node_release(node);
-    sqn_tensor_release(y);
     sqn_tensor_release(kept);
     sqn_tensor_release(w);
     sqn_tensor_release(x);

@@ -57,15 +57,6 @@ static sqn_status sum_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *di
     return status;
 }
 
-/* A tensor of that shape over one byte: keeps a shape without its bytes. */
-static sqn_tensor *shape_only(const sqn_tensor *x, sqn_err *e) {
-    int64_t one = 1, zero[SQN_MAX_DIMS] = {0};
-    sqn_tensor *dot = sqn_tensor_new(SQN_U8, 1, &one, e);
-    sqn_tensor *like = dot ? sqn_tensor_view(dot, x->ndim, x->shape, zero, 0, e) : NULL;
-    sqn_tensor_release(dot);
-    return like;
-}
-
 static sqn_status sum(sqn_call *c, bool mean, sqn_err *e) {
     span s;
     sqn_node *node = NULL;
@@ -80,7 +71,7 @@ static sqn_status sum(sqn_call *c, bool mean, sqn_err *e) {
     SQN_GOTO(sqn_node_new(&node, c->name, sum_back, 1, &c->arg[0].t, e));
     if (node != NULL) {
         status = SQN_NOMEM;
-        if ((like = shape_only(x, e)) == NULL) goto fail;
+        if ((like = sqn_op_shape_only(x, e)) == NULL) goto fail;
         sqn_node_save(node, like);
         node->i[0] = s.outer, node->i[1] = s.n, node->i[2] = s.inner;
         node->f[0] = scale;
@@ -127,7 +118,7 @@ static sqn_status extreme(sqn_call *c, bool maximum, sqn_err *e) {
     SQN_GOTO(sqn_node_new(&node, c->name, extreme_back, 1, &c->arg[0].t, e));
     if (node != NULL) { /* the smallest stands where the largest of -x stands */
         status = SQN_NOMEM;
-        if ((like = shape_only(x, e)) == NULL ||
+        if ((like = sqn_op_shape_only(x, e)) == NULL ||
             (place = sqn_tensor_new(SQN_I64, s.ndim, s.shape, e)) == NULL ||
             (flipped = sqn_tensor_new(x->dtype, x->ndim, x->shape, e)) == NULL)
             goto fail;

@@ -124,11 +124,9 @@ sqn_status sqn_op_transpose(sqn_call *c, sqn_err *e) {
     return permuted(c, x, order, e);
 }
 
-sqn_status sqn_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tensor **out, sqn_err *e);
-
 static sqn_status expand_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
                               sqn_err *e) {
-    return sqn_sum_to(dout[0], (int)n->f[0], n->i, &din[0], e);
+    return sqn_op_sum_to(dout[0], (int)n->f[0], n->i, &din[0], e);
 }
 
 sqn_status sqn_op_expand(sqn_call *c, sqn_err *e) {

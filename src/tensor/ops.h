@@ -62,6 +62,12 @@ sqn_status sqn_op_dim(const sqn_call *c, const sqn_tensor *x, int64_t dim, int *
 sqn_dtype sqn_accumulator(sqn_dtype t); /* f64 for f64, else f32 */
 /* +1: i64, contiguous; every value in [0, limit) or equal to `also` (say -100). */
 sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, sqn_err *e);
+/* +1: a tensor of x's shape over one byte: keeps a shape for backward without its bytes. */
+sqn_tensor *sqn_op_shape_only(const sqn_tensor *x, sqn_err *e);
+/* Sums d over the dimensions that broadcasting added, down to `shape` (op_elementwise.c). *out is
+ * owned. */
+sqn_status sqn_op_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tensor **out,
+                         sqn_err *e);
 /* Puts `out` (owned, may be NULL after a failure) into the call's next place; records it on `node`
  * if that is set. */
 sqn_status sqn_op_result(sqn_call *c, sqn_node *node, int place, sqn_tensor *out);
