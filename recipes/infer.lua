@@ -31,7 +31,7 @@ local template = check(conversations.template(cfg.model))
 local model, tokenizer = models.load(cfg.model, { dtype = cfg.dtype ~= "stored" and cfg.dtype or nil })
 check(model, tokenizer)
 if not tokenizer then config.fail(cfg.model .. ": no tokenizer.json") end
-local work = check(answers.open(cfg, tokenizer, template))
+local work = check(answers.open(cfg, tokenizer, template, model.shape.context))
 if cfg.dry_run then
   print(("  %d items, %d answered before, longest prompt %d tokens"):format(#work.items, work.done, work.longest))
   return
@@ -66,6 +66,6 @@ if cfg.json then
 else
   print(("  %s: %s"):format(sq.term.plural(#work.items, "prediction"), cfg.out))
   if work.too_long > 0 then
-    print(("  %d without an answer: the prompt is longer than max_length"):format(work.too_long))
+    print(("  %d without an answer: the prompt is longer than max_length or the model's context"):format(work.too_long))
   end
 end

@@ -14,7 +14,9 @@ local cfg = config.parse(arg, {
 local paths = { cfg.database }
 if fs.is_dir(cfg.database) then
   paths = {}
-  for _, name in ipairs(assert(fs.list(cfg.database))) do
+  local names, message = fs.list(cfg.database)
+  if not names then config.fail(message) end
+  for _, name in ipairs(names) do
     local path = fs.join(cfg.database, name)
     if fs.is_dir(path) then path = fs.join(path, name .. ".sqlite") end
     if path:find "%.sqlite3?$" and fs.exists(path) or path:find "%.db$" then paths[#paths + 1] = path end
@@ -35,5 +37,7 @@ for i, path in ipairs(paths) do
     ok, message = one:save(cfg.json)
     if not ok then config.fail(message) end
   end
-  print((i > 1 and "\n" or "") .. one:text())
+  io.write(i > 1 and "\n" or "", one:text(), "\n")
 end
+local flushed, why = io.stdout:flush()
+if not flushed then config.fail("standard output: " .. why) end

@@ -25,12 +25,14 @@ end
 -- The tokenizer learns from what the model will read and write.
 local texts = {}
 do
-  local list <close> = check(json.items(cfg.data))
-  for item, number in list do
-    if not item.conversations then config.fail(("%s: item %d: 'conversations' is missing"):format(cfg.data, number)) end
-    for _, message in ipairs(item.conversations) do texts[#texts + 1] = message.content end
-  end
+  local items = sq.data.items
+  check(items.each(cfg.data, function(item, where)
+    local fault = items.conversation_fault(item)
+    if fault then return where .. ": " .. fault end
+    for _, message in ipairs(item.conversations) do texts[#texts + 1] = items.text(message, "content") end
+  end))
 end
+if #texts == 0 then config.fail(cfg.data .. ": no conversations") end
 check(fs.mkdir(cfg.out))
 local tokenizer = check(sq.tokenizer.train {
   texts = texts, vocab_size = cfg.vocab_size, path = fs.join(cfg.out, "tokenizer.json"),

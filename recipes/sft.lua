@@ -36,13 +36,19 @@ end
 -- Data and model.
 local tokenizer = check(sq.tokenizer.load(cfg.model))
 local template = check(conversations.template(cfg.model))
+local shape = check(models.shape_of(cfg.model))
+local longest = math.min(cfg.max_length, cfg.batch_tokens, shape.context)
 local samples = check(conversations.read(cfg.data, tokenizer, template, {
-  max_length = math.min(cfg.max_length, cfg.batch_tokens), mask = cfg.mask,
+  max_length = longest, context = shape.context, mask = cfg.mask,
   max_items = cfg.show_mask > 0 and cfg.show_mask or nil,
 }))
 if cfg.show_mask > 0 then return masks.print(samples, tokenizer) end
-if #samples == 0 then config.fail(cfg.data .. ": no sample to train on") end
+if #samples == 0 then
+  local text = "%s: no sample to train on: %d longer than the limit of %d tokens, %d with nothing to train"
+  config.fail(text:format(cfg.data, samples.dropped, longest, samples.unlabelled))
+end
 local model = check(models.load(cfg.model, { dtype = cfg.dtype, train = not cfg.dry_run, tokenizer = false }))
+check(model:check_tokenizer(tokenizer))
 local data = batches.packed(samples, cfg)
 masks.print_plan(cfg, samples, data:steps(), model)
 if cfg.dry_run then return end

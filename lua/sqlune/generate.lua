@@ -60,6 +60,7 @@ function M.run(model, prompts, o)
     longest = math.max(longest, #prompt)
   end
   if #prompts == 0 or max_tokens < 1 then return results end
+  local context = model.shape.context -- a row ends where the model's longest sequence does
   local cache <close> = model:cache(#prompts, longest + max_tokens)
   sq.no_grad(function()
     while #active > 0 do
@@ -79,7 +80,7 @@ function M.run(model, prompts, o)
         results[row][counts[row]] = id
         contexts[row][#contexts[row] + 1] = id
         if o.on_token then o.on_token(row, id) end
-        if not ends[id] and counts[row] < max_tokens then
+        if not ends[id] and counts[row] < max_tokens and #contexts[row] < context then
           still[#still + 1] = row
           next_feed[#still] = { id }
         end

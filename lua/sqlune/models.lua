@@ -57,8 +57,14 @@ function M.shape(config, where)
   end
   local ok, shape = pcall(function()
     local heads, hidden, layers = need "num_attention_heads", need "hidden_size", need "num_hidden_layers"
-    local kv = given(config.num_key_value_heads) or heads
-    local head_dim = given(config.head_dim) or hidden // heads
+    local kv = given(config.num_key_value_heads) and need "num_key_value_heads" or heads
+    local head_dim = given(config.head_dim) and need "head_dim" or hidden // heads
+    for _, key in ipairs { "rms_norm_eps", "rope_theta", "initializer_range" } do
+      local v = given(config[key])
+      if v ~= nil and (type(v) ~= "number" or v <= 0 or v ~= v) then
+        error({ message = string.format("%s: '%s' must be a positive number, got %s", where, key, tostring(v)) }, 0)
+      end
+    end
     if heads % kv ~= 0 then
       error({ message = string.format("%s: %d heads do not divide among %d key/value heads", where, heads, kv) }, 0)
     end
@@ -74,6 +80,7 @@ function M.shape(config, where)
       hidden = hidden, layers = layers, heads = heads, kv_heads = kv, head_dim = head_dim,
       intermediate = need "intermediate_size", vocabulary = need "vocab_size",
       eps = given(config.rms_norm_eps) or kind.eps, theta = given(config.rope_theta) or kind.theta,
+      context = given(config.max_position_embeddings) and need "max_position_embeddings" or math.maxinteger,
       padding = given(config.pad_token_id) or -1,
       tied = given(config.tie_word_embeddings) or false,
       qkv_bias = kind.qkv_bias or given(config.attention_bias) or false, windows = windows(config, kind, layers),
@@ -122,6 +129,22 @@ function M.from_config(config, opts)
   end)
 end
 
+---What config.json of a folder says, checked.
+---@param folder string
+---@return sqlune.models.Shape? shape
+---@return table|string config_or_message
+---@return string? code
+function M.shape_of(folder)
+  local where = fs.join(folder, "config.json")
+  local config, message, code = json.read(where)
+  if message then return nil, message, code end
+  if not json.is_object(config) then return nil, where .. ": an object of settings is expected", "SQLUNE_FORMAT" end
+  local shape
+  shape, message = M.shape(config, where)
+  if not shape then return nil, message, "SQLUNE_FORMAT" end
+  return shape, config
+end
+
 local function same(a, b)
   if #a ~= #b then return false end
   for i = 1, #a do if a[i] ~= b[i] then return false end end
@@ -137,13 +160,9 @@ end
 ---@return string? code
 function M.load(folder, opts)
   opts = opts or {}
-  local where = fs.join(folder, "config.json")
-  local config, message, code = json.read(where)
-  if not config then return nil, message, code end
-  local shape
-  shape, message = M.shape(config, where)
-  if not shape then return nil, message, "SQLUNE_FORMAT" end
-  local stored
+  local shape, config, code = M.shape_of(folder)
+  if not shape then return nil, config, code end
+  local stored, message
   stored, message, code = sq.safetensors.load(folder)
   if not stored then return nil, message, code end
   local dtype = opts.dtype
@@ -175,6 +194,9 @@ function M.load(folder, opts)
   local tokenizer
   tokenizer, message, code = sq.tokenizer.load(folder)
   if not tokenizer then return nil, message, code end
+  local fits
+  fits, message, code = model:check_tokenizer(tokenizer)
+  if not fits then return nil, message, code end
   return model, tokenizer
 end
 
@@ -194,6 +216,17 @@ function Model:size()
   local n = 0
   for _, t in ipairs(self:parameters()) do n = n + t:numel() end
   return n
+end
+
+---Whether the model has a row for every token of a tokenizer.
+---@param tokenizer sqlune.Tokenizer
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Model:check_tokenizer(tokenizer)
+  if tokenizer:vocab_size() <= self.shape.vocabulary then return true end
+  return nil, ("%s has %d tokens, the model only %d"):format(tokenizer.path or "the tokenizer", tokenizer:vocab_size(),
+    self.shape.vocabulary), "SQLUNE_FORMAT"
 end
 
 ---Positions and rows of packed sequences: what the layers take.

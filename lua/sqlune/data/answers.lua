@@ -1,4 +1,5 @@
 -- Items that a model answers: prompts in, 'pred_sql' out, and a file beside the output that remembers what is done.
+local data = require "sqlune.data.items"
 local sq = require "sqlune"
 local fs, json, sql = sq.fs, sq.json, sq.sql
 
@@ -19,17 +20,14 @@ local function question_of(messages)
 end
 
 local function read_items(path, limit)
-  local list <close>, message, code = json.items(path)
-  if not list then return nil, message, code end
   local items = {}
-  for item, number, line in list do
-    local messages = type(item) == "table" and item.conversations
-    if not messages or #messages == 0 then
-      return nil, ("%s: item %d (line %d): 'conversations' is missing"):format(path, number, line), "SQLUNE_FORMAT"
-    end
+  local count, message = data.each(path, function(item, where, number)
+    local fault = data.conversation_fault(item)
+    if fault then return where .. ": " .. fault end
     items[number] = item
-    if limit > 0 and number >= limit then break end
-  end
+    return limit > 0 and number >= limit or nil
+  end)
+  if not count then return nil, message, "SQLUNE_FORMAT" end
   return items
 end
 
@@ -53,10 +51,12 @@ function Answers:take_back(settings)
 end
 
 ---Reads the items, makes the prompts and takes back what an earlier run did.
----@param cfg table  recipes/infer.lua's settings
+---@param cfg table        recipes/infer.lua's settings
+---@param context integer  the model's longest sequence: a prompt must leave room for one token
 ---@return sqlune.data.Answers? work
 ---@return string? message
-function M.open(cfg, tokenizer, template)
+function M.open(cfg, tokenizer, template, context)
+  local longest = math.min(cfg.max_length, context - 1)
   local items, message, code = read_items(cfg.data, cfg.limit)
   if not items then return nil, message, code end
   local self = setmetatable({
@@ -69,7 +69,7 @@ function M.open(cfg, tokenizer, template)
     if not text then return nil, ("%s: item %d: %s"):format(cfg.data, i, message) end
     local ids = tokenizer:encode(text)
     self.longest = math.max(self.longest, #ids)
-    self.prompts[i] = #ids <= cfg.max_length and ids or false
+    self.prompts[i] = #ids <= longest and ids or false
     if not self.prompts[i] then
       item.pred_sql = ""
       self.too_long, self.done = self.too_long + 1, self.done + 1

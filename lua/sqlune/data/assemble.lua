@@ -168,6 +168,12 @@ local function add_dataset(self, set)
   return set.items, message
 end
 
+---The file of conversations, unless nothing is to be written.
+local function open_writer(o)
+  if o.dry_run then return nil end
+  return json.writer(o.out, { indent = 2 })
+end
+
 ---@class sqlune.data.AssembleOpts
 ---@field datasets string   config of data sets (the original's JSON, or Lua), or one file of items
 ---@field out string        conversations to write
@@ -204,7 +210,8 @@ local function assemble(o)
     ok, message = fs.mkdir(fs.dirname(o.out))
     if not ok then return nil, message end
   end
-  local writer <close> = not o.dry_run and assert(json.writer(o.out, { indent = 2 })) or nil
+  local writer <close>, unwritable = open_writer(o)
+  if unwritable then return nil, unwritable end
   local bar <close> = progress.bar { label = "assemble", total = total or nil }
   local self = { writer = writer, bar = bar, steps = steps, seed = o.seed or 1, aug = o.aug ~= false,
     prompt = o.prompt or "zh", parsed = {}, parsed_count = 0, count = 0 }

@@ -1,5 +1,6 @@
 -- Conversations become token ids and labels: what a model is trained on.
 local sq = require "sqlune"
+local items = require "sqlune.data.items"
 local chat, fs, json = sq.chat, sq.fs, sq.json
 
 local M = {}
@@ -24,38 +25,53 @@ function M.template(folder)
   return chat.compile(chat.chatml, { name = "chatml" })
 end
 
----Reads a file of conversations (a JSON list or JSON Lines).
+---Counts the labels that are trained: the first one predicts nothing.
+local function count_labelled(labels)
+  local count = 0
+  for i = 2, #labels do if labels[i] ~= chat.ignored then count = count + 1 end end
+  return count
+end
+
+---Adds a conversation's sample, or counts why it is left out. Returns what is wrong with it.
+local function add(samples, item, encode, o)
+  local fault = items.conversation_fault(item)
+  if fault then return fault end
+  local encoded, message = encode(item.conversations)
+  if not encoded then return message end
+  local labelled = count_labelled(encoded.labels)
+  if o.mask ~= "all" and o.context and labelled > o.context then
+    return ("the answer has %d tokens, more than the context of %d"):format(labelled, o.context)
+  end
+  if o.max_length and #encoded.ids > o.max_length then
+    samples.dropped = samples.dropped + 1
+  elseif labelled == 0 then
+    samples.unlabelled = samples.unlabelled + 1
+  else
+    samples[#samples + 1] = { ids = encoded.ids, labels = encoded.labels, labelled = labelled }
+    samples.tokens = samples.tokens + #encoded.ids
+    samples.longest = math.max(samples.longest, #encoded.ids)
+  end
+end
+
+---Reads a file of conversations (a JSON list or JSON Lines). Samples longer than max_length are left out and counted;
+---an answer that alone is longer than `context`, the model's longest sequence, is an error.
 ---@param path string
 ---@param tokenizer userdata
 ---@param template table      of template()
----@param o {max_length?: integer, mask?: string, max_items?: integer}
+---@param o {max_length?: integer, context?: integer, mask?: string, max_items?: integer}
 ---@return sqlune.data.Conversations? samples
 ---@return string? message
 ---@return string? code
 function M.read(path, tokenizer, template, o)
-  local list <close>, message, code = json.items(path)
-  if not list then return nil, message, code end
   local samples = { dropped = 0, unlabelled = 0, tokens = 0, longest = 0, path = path }
-  for item, number, line in list do
-    local where = ("%s: item %d (line %d)"):format(path, number, line)
-    local messages = type(item) == "table" and item.conversations
-    if not messages then return nil, where .. ": 'conversations' is missing", "SQLUNE_FORMAT" end
-    local encoded
-    encoded, message, code = chat.encode(tokenizer, template, messages, { mask = o.mask or "answers" })
-    if not encoded then return nil, where .. ": " .. message, code or "SQLUNE_FORMAT" end
-    local labelled = 0
-    for i = 2, #encoded.labels do if encoded.labels[i] ~= chat.ignored then labelled = labelled + 1 end end
-    if o.max_length and #encoded.ids > o.max_length then
-      samples.dropped = samples.dropped + 1
-    elseif labelled == 0 then
-      samples.unlabelled = samples.unlabelled + 1
-    else
-      samples[#samples + 1] = { ids = encoded.ids, labels = encoded.labels, labelled = labelled }
-      samples.tokens = samples.tokens + #encoded.ids
-      samples.longest = math.max(samples.longest, #encoded.ids)
-    end
-    if o.max_items and #samples >= o.max_items then break end
-  end
+  local mask = { mask = o.mask or "answers" }
+  local function encode(messages) return chat.encode(tokenizer, template, messages, mask) end
+  local count, message = items.each(path, function(item, where)
+    local wrong = add(samples, item, encode, o)
+    if wrong then return where .. ": " .. wrong end
+    return o.max_items and #samples >= o.max_items or nil
+  end)
+  if not count then return nil, message, "SQLUNE_FORMAT" end
   return samples
 end
 

@@ -3,10 +3,10 @@ local json = require "sqlune.core".json
 
 local M = {}
 
----Calls visit(item, where, number) for each item; where is "train.json: item 17 (line 412)". What visit returns, or
----what is wrong with the file, ends the walk as a message.
+---Calls visit(item, where, number) for each item; where is "train.json: item 17 (line 412)". A text that visit returns,
+---or what is wrong with the file, ends the walk as a message; true ends it as it is.
 ---@param path string
----@param visit fun(item: table, where: string, number: integer): string?
+---@param visit fun(item: table, where: string, number: integer): string|true|nil
 ---@return integer? count
 ---@return string? message
 function M.each(path, visit)
@@ -20,8 +20,27 @@ function M.each(path, visit)
     local where = ("%s: item %d (line %d)"):format(path, number, line)
     if type(item) ~= "table" or json.is_array(item) then return nil, where .. ": an object is expected" end
     local why = visit(item, where, number)
-    if why then return nil, why end
     count = number
+    if why == true then return count end
+    if why then return nil, why end
+  end
+end
+
+---Says what is wrong with the conversation of an item, if anything is.
+---@param item table
+---@return string? wrong
+function M.conversation_fault(item)
+  local messages = item.conversations
+  if messages == nil or messages == json.null then return "'conversations' is missing" end
+  if type(messages) ~= "table" or #messages == 0 then return "'conversations' is not a list of messages" end
+  for i, message in ipairs(messages) do
+    if type(message) ~= "table" or type(message.role) ~= "string" then
+      return ("message %d of 'conversations' has no 'role'"):format(i)
+    end
+    local content = message.content
+    if content == nil or content == json.null and message.role ~= "assistant" then
+      return ("message %d of 'conversations' has no 'content'"):format(i)
+    end
   end
 end
 

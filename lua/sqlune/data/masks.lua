@@ -34,7 +34,7 @@ function M.print_plan(cfg, samples, steps, model)
   local function left_out(n, why)
     if n > 0 then print(("  %s left out: %s"):format(term.plural(n, "sample"), why)) end
   end
-  left_out(samples.dropped, "longer than max_length")
+  left_out(samples.dropped, "longer than max_length, a batch or the model's context")
   left_out(samples.unlabelled, "nothing to train")
   print(("  %s: %s parameters in %s, %s"):format(cfg.model, term.count(model:size()), cfg.dtype,
     term.plural(steps, "step")))

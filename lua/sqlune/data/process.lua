@@ -22,15 +22,21 @@ local function schema_of(self, name, where)
   local parsed = sq.schema.parse(known.text)
   known.tables, known.columns = #parsed.tables, 0
   for _, one in ipairs(parsed.tables) do known.columns = known.columns + #one.columns end
-  if not self.dry_run then
-    local ok
-    ok, message = fs.write(fs.join(self.out, "mschema", name .. ".txt"), known.text)
-    if ok then ok, message = made:save(fs.join(self.out, "mschema", name .. ".json")) end
-    if not ok then return nil, message end
-  end
+  known.made = made
   self.schemas[name] = known
   self.names[#self.names + 1] = name
   return known
+end
+
+---Writes the schemas, when every item was fine: as text, and as the original's JSON.
+local function write_schemas(self)
+  local ok, message = fs.mkdir(fs.join(self.out, "mschema"))
+  for _, name in ipairs(self.names) do
+    local known = self.schemas[name]
+    if ok then ok, message = fs.write(fs.join(self.out, "mschema", name .. ".txt"), known.text) end
+    if ok then ok, message = known.made:save(fs.join(self.out, "mschema", name .. ".json")) end
+  end
+  return ok, message
 end
 
 ---The fields of a raw item, or what is wrong with it.
@@ -94,6 +100,12 @@ local function rows_of(self)
   return rows
 end
 
+---The file of items, unless nothing is to be written.
+local function open_writer(o, path)
+  if o.dry_run then return nil end
+  return json.writer(path, { indent = 2 })
+end
+
 ---@class sqlune.data.ProcessOpts
 ---@field raw string         raw items, JSON or JSON Lines
 ---@field db string|table    folder of databases, connection file, or a table
@@ -124,16 +136,18 @@ local function process(o)
   local path = fs.join(o.out, name .. ".json")
   local ok
   if not o.dry_run then
-    ok, message = fs.mkdir(fs.join(o.out, "mschema"))
+    ok, message = fs.mkdir(o.out)
     if not ok then return nil, message end
   end
-  local writer <close> = not o.dry_run and assert(json.writer(path, { indent = 2 })) or nil
+  local writer <close>, unwritable = open_writer(o, path)
+  if unwritable then return nil, unwritable end
   local bar <close> = progress.bar { label = "process" }
   local self = { databases = places, out = o.out, name = name, data_aug = o.data_aug ~= false, dry_run = o.dry_run,
     datasets = o.datasets or fs.join(o.out, "datasets.json"), skip_missing = o.skip_missing, examples = o.examples or 3,
     writer = writer, bar = bar, schemas = {}, names = {}, count = 0, skipped = 0 }
   ok, message = items.each(o.raw, function(item, where) return add_item(self, item, where) end)
   if ok and self.count == 0 then ok, message = nil, o.raw .. ": no items" end
+  if ok and writer then ok, message = write_schemas(self) end
   if ok and writer then ok, message = writer:commit() end
   if ok and writer then ok, message = register(self, path) end
   if not ok then return nil, message end

@@ -13,6 +13,7 @@ local M = {}
 ---@field head_dim integer
 ---@field intermediate integer
 ---@field vocabulary integer
+---@field context integer    longest sequence (max_position_embeddings)
 ---@field eps number
 ---@field theta number
 ---@field tied boolean
