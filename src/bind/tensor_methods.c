@@ -13,7 +13,8 @@ static int push_shared(lua_State *L, sqn_tensor *t) { /* a new handle of t, or n
         lua_pushnil(L);
         return 1;
     }
-    bind_push_tensor(L)->t = sqn_tensor_retain(t);
+    bind_handle *h = bind_push_tensor(L); /* first: it may raise */
+    h->t = sqn_tensor_retain(t);
     return 1;
 }
 
