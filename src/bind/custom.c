@@ -32,10 +32,14 @@ static void release_context(void *p) {
     sqn_free(c);
 }
 
-/* Stack: the function's results from `base` on: gradients in the order of the arguments. [-0, +0,
- * -] */
-static sqn_status take_gradients(lua_State *L, sqn_node *n, int base, int table, sqn_tensor *din[],
-                                 sqn_err *e) {
+typedef struct back_call {
+    sqn_node *n;                                   /* borrowed */
+    sqn_tensor *const *dout /* borrowed */, **din; /* receives owned gradients */
+} back_call;
+
+/* The function's results stand from `base` on: gradients in the order of the arguments. */
+static void take_gradients(lua_State *L, const back_call *b, int base, int table) {
+    const sqn_node *n = b->n;
     for (int i = 0; i < n->inputs; i++) {
         lua_rawgeti(L, table, i + 3);
         int at = base + (int)lua_tointeger(L, -1) - 1;
@@ -43,38 +47,52 @@ static sqn_status take_gradients(lua_State *L, sqn_node *n, int base, int table,
         if (!n->needs[i] || at > lua_gettop(L) || lua_isnil(L, at)) continue;
         sqn_tensor *d = bind_test_tensor(L, at);
         if (d == NULL)
-            return SQN_FAIL(e, SQN_MISUSE, "%s: backward gave a %s for argument %d", n->op,
-                            luaL_typename(L, at), at - base + 1);
-        din[i] = sqn_tensor_retain(d);
+            luaL_error(L, "backward gave a %s for argument %d", luaL_typename(L, at),
+                       at - base + 1);
+        b->din[i] = sqn_tensor_retain(d);
     }
-    return SQN_OK;
+}
+
+/* Runs protected: whatever raises here may not jump over sqn_backward_run. */
+static int call_backward(lua_State *L) {
+    const back_call *b = lua_touserdata(L, 1);
+    const context *c = b->n->context;
+    luaL_checkstack(L, SQN_NODE_OUTPUTS + 8, b->n->op);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+    int table = lua_gettop(L);
+    lua_rawgeti(L, table, 1);
+    lua_rawgeti(L, table, 2);
+    for (int j = 0; j < b->n->outputs; j++) {
+        if (b->dout[j] == NULL) {
+            lua_pushnil(L);
+            continue;
+        }
+        bind_handle *h = bind_push_tensor(L); /* first: it may raise */
+        h->t = sqn_tensor_retain(b->dout[j]);
+    }
+    lua_call(L, b->n->outputs + 1, LUA_MULTRET);
+    take_gradients(L, b, table + 1, table);
+    return 0;
 }
 
 static sqn_status custom_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
                               sqn_err *e) {
     lua_State *L = running;
-    context *c = n->context;
+    back_call b = {n, dout, din};
     int top = lua_gettop(L);
-    if (!lua_checkstack(L, n->inputs + 16))
-        return SQN_FAIL(e, SQN_NOMEM, "%s: the stack is full", n->op);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
-    int table = lua_gettop(L);
-    lua_rawgeti(L, table, 1);
-    lua_rawgeti(L, table, 2);
-    for (int j = 0; j < n->outputs; j++) {
-        if (dout[j] == NULL)
-            lua_pushnil(L);
-        else
-            bind_push_tensor(L)->t = sqn_tensor_retain(dout[j]);
-    }
+    if (!lua_checkstack(L, 4)) return SQN_FAIL(e, SQN_NOMEM, "%s: the stack is full", n->op);
+    lua_pushcfunction(L, call_backward);
+    lua_pushlightuserdata(L, &b);
+    int result = lua_pcall(L, 1, 0, 0);
     sqn_status status = SQN_OK;
-    if (lua_pcall(L, n->outputs + 1, LUA_MULTRET, 0) != LUA_OK) {
-        bool interrupt = lua_islightuserdata(L, -1);
-        status = interrupt ? SQN_FAIL(e, SQN_INTERRUPT, "interrupted")
-                           : SQN_FAIL(e, SQN_MISUSE, "%s: %s", n->op, luaL_tolstring(L, -1, NULL));
-    } else {
-        status = take_gradients(L, n, table + 1, table, din, e);
-    }
+    if (result == LUA_ERRMEM)
+        status = SQN_FAIL(e, SQN_NOMEM, "%s: out of memory", n->op);
+    else if (result != LUA_OK && lua_islightuserdata(L, -1))
+        status = SQN_FAIL(e, SQN_INTERRUPT, "interrupted");
+    else if (result != LUA_OK && lua_isstring(L, -1))
+        status = SQN_FAIL(e, SQN_MISUSE, "%s: %s", n->op, lua_tostring(L, -1));
+    else if (result != LUA_OK)
+        status = SQN_FAIL(e, SQN_MISUSE, "%s: backward raised a %s", n->op, luaL_typename(L, -1));
     lua_settop(L, top);
     return status;
 }

@@ -85,6 +85,18 @@ local tests = {
     end)
   end,
 
+  ["operators written in Lua"] = function()
+    local twice = sq.custom { name = "twice", forward = function(_, x) return x * 2 end,
+      backward = function(_, d) return d * 2 end }
+    sweep("custom", function()
+      local _s <close> = sq.scope()
+      local x = leaf { 3 }
+      twice(x * 1):sum():backward()
+      return x.grad
+    end)
+    t.eq(sq.grad_enabled(), true)
+  end,
+
   ["weight files"] = function()
     local path = t.tmpdir() .. "/x.safetensors"
     sweep("save", function()
