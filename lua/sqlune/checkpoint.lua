@@ -7,9 +7,11 @@ local run = sq.custom {
   name = "checkpoint",
   forward = function(ctx, fn, ...)
     ctx.fn, ctx.inputs, ctx.random = fn, table.pack(...), sq.random_state()
-    return fn(...)
+    local s <close> = sq.scope() -- what fn makes on the way goes now
+    return s:keep(fn(...))
   end,
   backward = function(ctx, ...)
+    local s <close> = sq.scope()
     local douts, inputs, now = table.pack(...), table.move(ctx.inputs, 1, ctx.inputs.n, 1, {}), sq.random_state()
     for i = 1, ctx.inputs.n do
       local x = inputs[i]
@@ -32,7 +34,10 @@ local run = sq.custom {
       if total then total:backward() end
     end)
     local grads = { nil } -- fn itself has none
-    for i = 1, ctx.inputs.n do grads[i + 1] = is_tensor(inputs[i]) and inputs[i].grad or nil end
+    for i = 1, ctx.inputs.n do
+      local g = is_tensor(inputs[i]) and inputs[i].grad
+      if g then grads[i + 1] = s:keep(g) end
+    end
     return table.unpack(grads, 1, ctx.inputs.n + 1)
   end,
 }

@@ -65,13 +65,16 @@ static int l_scope(lua_State *L) {
     return 1;
 }
 
-/* s:keep(t, …) -> t, …: they belong to the scope around this one. */
+/* s:keep(t, …) -> t, …: those made inside belong to the scope around this one now. */
 static int l_keep(lua_State *L) {
     bind_scope *s = bind_check(L, 1, BIND_SCOPE);
     if (!s->open) return luaL_argerror(L, 1, "this scope was closed");
     for (int i = 2; i <= lua_gettop(L); i++) {
         bind_check_tensor(L, i);
         bind_handle *h = bind_check(L, i, BIND_TENSOR);
+        const bind_scope *home = h->scope;
+        while (home != NULL && home != s) home = home->parent;
+        if (home == NULL) continue; /* made outside: its own scope keeps it */
         bind_scope_drop(h);
         bind_scope *inner = current;
         current = s->parent;

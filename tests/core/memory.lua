@@ -100,6 +100,28 @@ return {
     t.near(peaks[2] / peaks[1], 1, 0.02)
   end,
 
+  ["a checkpoint holds its results only"] = function()
+    local function block(x)
+      for _ = 1, 10 do x = (x * 1.01):tanh() end
+      return x
+    end
+    local size, blocks, held, gradients = 2 ^ 20, 8, {}, {}
+    for i, run in ipairs { block, function(x) return sq.checkpoint(block, x) end } do
+      local _s <close> = sq.scope()
+      local x = sq.ones({ 1 << 18 }, { requires_grad = true })
+      local base = live().live_bytes
+      sq.tensor_memory(true)
+      local h = x
+      for _ = 1, blocks do h = run(h) end
+      h:sum():backward()
+      held[i] = (sq.tensor_memory().peak_bytes - base) / size
+      gradients[i] = x.grad:narrow(1, 1, 3):totable()
+    end
+    t.eq(gradients[1], gradients[2])
+    t.ok(held[1] >= 10 * blocks, held[1])
+    t.ok(held[2] <= blocks + 35, held[2]) -- a result a block, and one block's products and sums again in backward
+  end,
+
   ["tensors that nothing holds are collected without being asked for"] = function()
     live()
     sq.tensor_memory(true)
