@@ -164,7 +164,7 @@ function tensor.with_grad(fn, ...) end
 ---@class sqlune.Scope
 local Scope = {}
 
----Moves tensors into the scope around this one, and returns them.
+---Moves those of the tensors that were made inside into the scope around this one; returns all of them.
 ---@param ... sqlune.Tensor
 ---@return sqlune.Tensor ...
 function Scope:keep(...) end
