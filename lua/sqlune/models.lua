@@ -188,8 +188,11 @@ function M.load(folder, opts)
     error(model, 0)
   end
   model.folder = folder
-  model.generation = fs.exists(fs.join(folder, "generation_config.json"))
-    and json.read(fs.join(folder, "generation_config.json")) or nil
+  local defaults = fs.join(folder, "generation_config.json")
+  if fs.exists(defaults) then
+    model.generation, message, code = json.read(defaults)
+    if message then return nil, message, code end
+  end
   if opts.tokenizer == false or not fs.exists(fs.join(folder, "tokenizer.json")) then return model end
   local tokenizer
   tokenizer, message, code = sq.tokenizer.load(folder)

@@ -152,6 +152,11 @@ cases["broken and invalid JSON"] = function()
     refused(dir, "new data=data.json out=out", 1, wanted)
   end
   t.ok(fs.write(path, data))
+  for _, name in ipairs { "generation_config.json", "tokenizer_config.json" } do
+    t.ok(fs.write(fs.join(dir, "model", name), '{"eos_token_id": 1,\n"a" 2}'))
+    both_refuse(dir, "model/" .. name .. ": line 2, column 5")
+    t.ok(fs.remove(fs.join(dir, "model", name)))
+  end
   t.ok(fs.write(dir .. "/model/config.json", '{"hidden_size": 16'))
   both_refuse(dir, "model/config.json")
   t.ok(json.write(dir .. "/model/config.json", config))

@@ -20,8 +20,11 @@ local M = {}
 function M.template(folder)
   local config = fs.join(folder, "tokenizer_config.json")
   if fs.exists(fs.join(folder, "chat_template.jinja")) then return chat.load(folder) end
-  local facts = fs.exists(config) and json.read(config)
-  if facts and facts.chat_template and facts.chat_template ~= json.null then return chat.load(folder) end
+  local facts, message, code
+  if fs.exists(config) then facts, message, code = json.read(config) end
+  if message then return nil, message, code end
+  local own = json.is_object(facts) and facts.chat_template
+  if own and own ~= json.null then return chat.load(folder) end
   return chat.compile(chat.chatml, { name = "chatml" })
 end
 
