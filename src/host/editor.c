@@ -7,6 +7,9 @@
  */
 #include <errno.h>
 #include <histedit.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,13 +83,20 @@ static wchar_t *prompt(EditLine *line) {
     return editor.prompt;
 }
 
-/* One byte; false at the end of input and after a signal. */
+/* One byte; false at the end of input and after a signal, also one that came just before. */
 static bool read_byte(unsigned char *out) {
-    for (;;) {
-        ssize_t n = read(STDIN_FILENO, out, 1);
-        if (n == 1) return true;
-        if (n == 0 || errno != EINTR || sqn_interrupted()) return false;
+    sigset_t ours, before;
+    struct pollfd ready = {.fd = STDIN_FILENO, .events = POLLIN};
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &ours, &before);
+    int n = -1;
+    while (!sqn_interrupted() && (n = ppoll(&ready, 1, NULL, &before)) < 0 && errno == EINTR) {
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return n > 0 && !sqn_interrupted() && read(STDIN_FILENO, out, 1) == 1;
 }
 
 /* libedit's way to get a character: 1, 0 at the end, -1 after ^C. */
