@@ -31,6 +31,7 @@ static struct {
     HistoryW *history; /* owned until the process ends */
     lua_State *L;      /* of the read that is going on; its stack has the completer at 2 */
     wchar_t prompt[PROMPT_ROOM];
+    bool pastes; /* bracketed paste is on */
 } editor;
 
 /* The code point at *text, which moves behind it; broken bytes give U+FFFD. */
@@ -99,10 +100,20 @@ static bool read_byte(unsigned char *out) {
     return n > 0 && !sqn_interrupted() && read(STDIN_FILENO, out, 1) == 1;
 }
 
+/* Bracketed paste. Switched on at the first character of a line: by then libedit has the terminal
+ * raw, so that it also says to a program which types that the line is ready. */
+static void switch_paste(bool on) {
+    if (on == editor.pastes) return;
+    editor.pastes = on;
+    fputs(on ? "\033[?2004h" : "\033[?2004l", stdout);
+    fflush(stdout);
+}
+
 /* libedit's way to get a character: 1, 0 at the end, -1 after ^C. */
 static int get_character(EditLine *line, wchar_t *out) {
     unsigned char bytes[5] = {0};
     (void)line;
+    switch_paste(true);
     if (!read_byte(&bytes[0])) return sqn_interrupted() ? -1 : 0;
     int more = bytes[0] < 0xC2   ? 0
                : bytes[0] < 0xE0 ? 1
@@ -216,11 +227,6 @@ static void open_editor(lua_State *L) {
     el_source(editor.line, NULL); /* ~/.editrc */
 }
 
-static void switch_paste(bool on) {
-    fputs(on ? "\033[?2004h" : "\033[?2004l", stdout);
-    fflush(stdout);
-}
-
 static int read_edited(lua_State *L, const char *text) {
     int n = 0;
     if (editor.line == NULL) open_editor(L);
@@ -229,7 +235,6 @@ static int read_edited(lua_State *L, const char *text) {
     wcsncpy(editor.prompt, wide, PROMPT_ROOM - 1);
     editor.L = L;
     el_resize(editor.line);
-    switch_paste(true);
     const wchar_t *line = el_wgets(editor.line, &n);
     switch_paste(false);
     if (sqn_interrupted()) {

@@ -14,7 +14,7 @@ local pty = fs.join(fs.dirname(program), "../pty")
 local function type_in(script, arguments, state)
   if not fs.exists(pty) then t.skip("no " .. pty .. ": make test builds it") end
   state = state or t.tmpdir()
-  script = script:gsub("%f[^\n\0]%$\n", "? 2004h>\n")
+  script = script:gsub("%f[^\n\0]%$\n", "? 2004h\n")
   assert(fs.write(state .. "/script", script))
   local pipe = io.popen(("NO_COLOR=1 TERM=xterm XDG_STATE_HOME=%s %s %s %s < %s/script 2>&1; echo \"[$?]\""):format(
     state, pty, program, arguments or "", state))
