@@ -1,7 +1,6 @@
-/* A file mapped into memory and counted: tensors that borrow its bytes retain it. A write into them stays in this
- * process (private pages); the file never changes.
- * A file that another program cuts short while it is mapped ends this one with SIGBUS: writers here
- * never do that, they rename. */
+/* A file mapped into memory and counted: tensors that borrow its bytes retain it. A write into them
+ * stays in this process (private pages); the file never changes. A file that another program cuts
+ * short while it is mapped ends this one with SIGBUS: writers here never do that, they rename. */
 #ifndef SQN_IO_MAPPING_H
 #define SQN_IO_MAPPING_H
 

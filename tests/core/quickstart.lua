@@ -13,6 +13,7 @@ end
 
 return {
   ["runs, and does not repeat what is done"] = function()
+    if os.getenv "SQLUNE_SANITIZED" then t.skip "training takes too long under sanitizers" end
     local out = t.tmpdir() .. "/quickstart"
     local first = run(out)
     t.ok(first:find "held%-out questions answered", first)

@@ -1,5 +1,5 @@
--- A real model against transformers: `make test-real MODEL=folder` with SmolLM2-135M-Instruct in f32 (tools/get_smollm2.py
--- of the reference data makes the folder). Not part of `make test`: the weights are 538 MB.
+-- A real model against transformers: `make test-real MODEL=folder` with SmolLM2-135M-Instruct in f32
+-- (tools/get_smollm2.py of the reference data makes the folder). Not part of `make test`: the weights are 538 MB.
 local sq = require "sqlune"
 local t = require "tests.check"
 
@@ -42,7 +42,8 @@ cases["loss and gradient norms"] = function()
       if targets[i] ~= -100 then labelled = labelled + 1 end
     end
     local loss = model:loss_sum {
-      ids = sq.tensor(item.ids, { dtype = "i64" }), targets = sq.tensor(targets, { dtype = "i64" }), starts = { 0, #item.ids },
+      ids = sq.tensor(item.ids, { dtype = "i64" }), targets = sq.tensor(targets, { dtype = "i64" }),
+      starts = { 0, #item.ids },
     } / labelled
     t.near(loss:item() / item.loss, 1, 1e-4, "loss")
     loss:backward()
