@@ -1,9 +1,11 @@
-/* The seam between operators and their arithmetic: one argument struct per kernel, the same for every device.
+/* The seam between operators and their arithmetic: one argument struct per kernel, the same for
+ * every device.
  *
- * Rules: a kernel sees raw pointers and sizes, never tensors. Unless a field says otherwise, buffers are contiguous, row-major
- * and do not overlap; `dtype` is F32, BF16 or F64; accumulation is f32 for F32 and BF16, f64 for F64 ("accumulator type").
- * Results do not depend on the number of threads. A kernel returns SQN_OK, SQN_MISUSE (a dtype it does not do) or
- * SQN_NOMEM; the caller words the message. Zero sizes are legal and do nothing.
+ * Rules: a kernel sees raw pointers and sizes, never tensors. Unless a field says otherwise,
+ * buffers are contiguous, row-major and do not overlap; `dtype` is F32, BF16 or F64; accumulation
+ * is f32 for F32 and BF16, f64 for F64 ("accumulator type"). Results do not depend on the number of
+ * threads. A kernel returns SQN_OK, SQN_MISUSE (a dtype it does not do) or SQN_NOMEM; the caller
+ * words the message. Zero sizes are legal and do nothing.
  */
 #ifndef SQN_KERNELS_H
 #define SQN_KERNELS_H
@@ -20,9 +22,10 @@ typedef uint16_t sqn_bf16;
 /* ---- elementwise (map.c, zip.c, copy.c, random.c) ---- */
 
 /* MAP(name, "doc"): y = f(x); alpha and beta are parameters of the function. */
-#define SQN_MAPS(MAP)                                                                              \
-    MAP(NEG) MAP(EXP) MAP(LOG) MAP(SQRT) MAP(RSQRT) MAP(ABS) MAP(SIGMOID) MAP(SILU) MAP(TANH)      \
-    MAP(RELU) MAP(GELU) MAP(SQUARE) MAP(POW) MAP(AFFINE)
+#define SQN_MAPS(MAP)                                                                          \
+    MAP(NEG)                                                                                   \
+    MAP(EXP) MAP(LOG) MAP(SQRT) MAP(RSQRT) MAP(ABS) MAP(SIGMOID) MAP(SILU) MAP(TANH) MAP(RELU) \
+        MAP(GELU) MAP(COS) MAP(SIN) MAP(SQUARE) MAP(POW) MAP(AFFINE)
 typedef enum sqn_map {
 #define MAP(name) SQN_MAP_##name,
     SQN_MAPS(MAP)
@@ -46,7 +49,7 @@ typedef struct sqn_k_map_grad { /* dx = dy * f'(x); y = f(x) */
     double alpha, beta;
 } sqn_k_map_grad;
 
-#define SQN_ZIPS(ZIP)                                                                              \
+#define SQN_ZIPS(ZIP) \
     ZIP(ADD) ZIP(SUB) ZIP(MUL) ZIP(DIV) ZIP(MAXIMUM) ZIP(MINIMUM) ZIP(EQ) ZIP(NE) ZIP(LT) ZIP(LE)
 typedef enum sqn_zip {
 #define ZIP(name) SQN_ZIP_##name,
@@ -54,7 +57,8 @@ typedef enum sqn_zip {
 #undef ZIP
         SQN_ZIP_COUNT
 } sqn_zip;
-typedef struct sqn_k_zip { /* y = f(a, b) with broadcasting: a stride of 0 repeats; y contiguous; EQ…LE write u8 */
+typedef struct sqn_k_zip { /* y = f(a, b) with broadcasting: a stride of 0 repeats; y contiguous;
+                              EQ…LE write u8 */
     sqn_zip op;
     sqn_dtype dtype; /* also I64, I32, U8 */
     int ndim;
@@ -70,12 +74,13 @@ typedef struct sqn_k_copy { /* strided copy with conversion; rounds to nearest e
     void *y;
     int add; /* y += x instead (float types) */
 } sqn_k_copy;
-typedef struct sqn_k_random { /* element i uses counter offset + i/4 of Philox 4x32-10 keyed (seed, stream) */
+typedef struct sqn_k_random { /* element i uses counter offset + i/4 of Philox 4x32-10 keyed (seed,
+                                 stream) */
     sqn_dtype dtype;
     int64_t n;
     void *y;
     uint64_t seed, stream, offset;
-    int normal;           /* 0: uniform [a, b); 1: normal(mean a, deviation b), Box-Muller */
+    int normal; /* 0: uniform [a, b); 1: normal(mean a, deviation b), Box-Muller */
     double a, b;
 } sqn_k_random;
 typedef struct sqn_k_dropout { /* y = keep(i) ? x / (1-p) : 0; the same call with dy gives dx */
@@ -89,8 +94,14 @@ typedef struct sqn_k_dropout { /* y = keep(i) ? x / (1-p) : 0; the same call wit
 
 /* ---- reductions and rows (reduce.c, softmax.c, rows.c, topk.c) ---- */
 
-typedef enum sqn_reduce { SQN_REDUCE_SUM, SQN_REDUCE_MAX, SQN_REDUCE_MIN, SQN_REDUCE_ARGMAX } sqn_reduce;
-typedef struct sqn_k_reduce { /* x [outer, n, inner] -> y [outer, inner]; ARGMAX writes i64, first of equals */
+typedef enum sqn_reduce {
+    SQN_REDUCE_SUM,
+    SQN_REDUCE_MAX,
+    SQN_REDUCE_MIN,
+    SQN_REDUCE_ARGMAX
+} sqn_reduce;
+typedef struct sqn_k_reduce { /* x [outer, n, inner] -> y [outer, inner]; ARGMAX writes i64, first
+                                 of equals */
     sqn_reduce op;
     sqn_dtype dtype;
     int64_t outer, n, inner;
@@ -112,13 +123,15 @@ typedef struct sqn_k_softmax_grad {
     void *dx;
     int log;
 } sqn_k_softmax_grad;
-typedef struct sqn_k_gather_rows { /* y[i, :] = x[index[i], :]; index in [0, x_rows) was checked by the caller */
+typedef struct sqn_k_gather_rows { /* y[i, :] = x[index[i], :]; index in [0, x_rows) was checked by
+                                      the caller */
     int64_t rows, row_bytes;
     const void *x;
     const int64_t *index;
     void *y;
 } sqn_k_gather_rows;
-typedef struct sqn_k_scatter_rows { /* y[index[i], :] (+)= x[i, :]; equal indexes are added in order of i */
+typedef struct sqn_k_scatter_rows { /* y[index[i], :] (+)= x[i, :]; equal indexes are added in order
+                                       of i */
     sqn_dtype dtype, y_dtype;       /* y_dtype is dtype or, for BF16, F32 */
     int64_t rows, n, y_rows;
     const void *x;
@@ -133,39 +146,42 @@ typedef struct sqn_k_topk { /* the k largest of each row, falling; equal values 
     void *values;     /* [rows, k] */
     int64_t *indexes; /* [rows, k] */
 } sqn_k_topk;
-typedef struct sqn_k_sample { /* spec/models.md 14: penalty, temperature, top-k, top-p, softmax, one draw a row */
+typedef struct sqn_k_sample { /* spec/models.md 14: penalty, temperature, top-k, top-p, softmax, one
+                                 draw a row */
     sqn_dtype dtype;
     int64_t rows, n;
-    const void *logits;          /* [rows, n] */
-    const int64_t *seen;         /* ids in the context, row after row; may be NULL */
-    const int64_t *seen_start;   /* [rows + 1] */
+    const void *logits;        /* [rows, n] */
+    const int64_t *seen;       /* ids in the context, row after row; may be NULL */
+    const int64_t *seen_start; /* [rows + 1] */
     double repetition_penalty, temperature, top_p; /* temperature 0: greedy */
-    int64_t top_k;               /* 0: all */
+    int64_t top_k;                                 /* 0: all */
     uint64_t seed;
-    const int64_t *streams;      /* [rows]: random stream of each row; offset counts the row's tokens */
-    const int64_t *offsets;      /* [rows] */
-    int64_t *ids;                /* [rows] */
-    float *probabilities;        /* [rows, n] or NULL: the distribution drawn from */
+    const int64_t *streams; /* [rows]: random stream of each row; offset counts the row's tokens */
+    const int64_t *offsets; /* [rows] */
+    int64_t *ids;           /* [rows] */
+    float *probabilities;   /* [rows, n] or NULL: the distribution drawn from */
 } sqn_k_sample;
 
 /* ---- products (matmul.c) ---- */
 
-typedef struct sqn_k_matmul { /* C[m, n] (+)= op(A)[m, k] op(B)[k, n] (+ bias[n]), for each of `batch` matrices */
+typedef struct sqn_k_matmul { /* C[m, n] (+)= op(A)[m, k] op(B)[k, n] (+ bias[n]), for each of
+                                 `batch` matrices */
     sqn_dtype dtype;          /* of A, B and bias */
     sqn_dtype c_dtype;        /* dtype, or F32 for BF16 */
     int64_t batch, m, n, k;
     const void *a, *b;
     const void *bias; /* may be NULL */
     void *c;
-    int trans_a, trans_b;           /* A is stored [k, m]; B is stored [n, k] */
-    int64_t lda, ldb, ldc;          /* elements between rows as stored; at least the row's length */
+    int trans_a, trans_b;  /* A is stored [k, m]; B is stored [n, k] */
+    int64_t lda, ldb, ldc; /* elements between rows as stored; at least the row's length */
     int64_t a_batch, b_batch, c_batch; /* elements between matrices; 0 repeats (A and B only) */
     int accumulate;
 } sqn_k_matmul;
 
 /* ---- fused parts of a decoder layer ---- */
 
-typedef struct sqn_k_rms_norm { /* h = x (+ residual); y = h * rsqrt(mean(h^2) + eps), rounded to dtype, * weight */
+typedef struct sqn_k_rms_norm { /* h = x (+ residual); y = h * rsqrt(mean(h^2) + eps), rounded to
+                                   dtype, * weight */
     sqn_dtype dtype;
     int64_t rows, n;
     const void *x, *residual /* may be NULL */, *weight;
@@ -183,9 +199,10 @@ typedef struct sqn_k_rms_norm_grad {
 typedef struct sqn_k_rope { /* rotates pairs (i, i + dim/2) of each head: y = x cos + rot(x) sin */
     sqn_dtype dtype;
     int64_t tokens, heads, dim;
-    const void *x;     /* [tokens, heads, dim] */
-    void *y;           /* may be x */
-    const void *cosine, *sine; /* [table rows, dim/2] in the accumulator type, already rounded to dtype's precision */
+    const void *x;             /* [tokens, heads, dim] */
+    void *y;                   /* may be x */
+    const void *cosine, *sine; /* [table rows, dim/2] in the accumulator type, already rounded to
+                                  dtype's precision */
     const int64_t *positions;  /* [tokens], rows of the tables */
     int backward;              /* 1: the inverse rotation */
 } sqn_k_rope;
@@ -202,17 +219,18 @@ typedef struct sqn_k_swiglu_grad {
     void *dgate, *dup;
 } sqn_k_swiglu_grad;
 
-/* Segment s has queries q_start[s] .. q_start[s+1] and keys k_row[s] .. k_row[s] + k_len[s] of the key and value arrays. The
- * last query stands at the last key: query i of a segment of Q queries is at position p = k_len - Q + i and, if causal, reads
- * keys j with p - window < j <= p (window 0: no limit). Training: k_row = q_start. Decoding: rows of a cache. */
+/* Segment s has queries q_start[s] .. q_start[s+1] and keys k_row[s] .. k_row[s] + k_len[s] of the
+ * key and value arrays. The last query stands at the last key: query i of a segment of Q queries is
+ * at position p = k_len - Q + i and, if causal, reads keys j with p - window < j <= p (window 0: no
+ * limit). Training: k_row = q_start. Decoding: rows of a cache. */
 typedef struct sqn_k_attention {
     sqn_dtype dtype;
     int64_t segments, heads, kv_heads, dim;
     const int64_t *q_start /* [segments + 1] */, *k_row, *k_len /* [segments] */;
-    const void *q;      /* [queries, heads, dim] */
-    const void *k, *v;  /* [keys, kv_heads, dim] */
-    void *out;          /* [queries, heads, dim] */
-    void *lse;          /* [queries, heads] accumulator type: log of the sum of exponentials; may be NULL */
+    const void *q;     /* [queries, heads, dim] */
+    const void *k, *v; /* [keys, kv_heads, dim] */
+    void *out;         /* [queries, heads, dim] */
+    void *lse; /* [queries, heads] accumulator type: log of the sum of exponentials; may be NULL */
     double scale;
     int64_t window;
     int causal;
@@ -222,7 +240,8 @@ typedef struct sqn_k_attention_grad {
     int64_t segments, heads, kv_heads, dim;
     const int64_t *q_start, *k_row, *k_len;
     const void *q, *k, *v, *out, *lse, *dout;
-    void *dq, *dk, *dv; /* shapes of q, k, v; overwritten; keys of no segment are set to 0 by the caller */
+    void *dq, *dk,
+        *dv; /* shapes of q, k, v; overwritten; keys of no segment are set to 0 by the caller */
     double scale;
     int64_t window;
     int causal;
@@ -230,24 +249,26 @@ typedef struct sqn_k_attention_grad {
 
 /* One chunk of a language-model head's loss. labels are in [0, vocab). */
 typedef struct sqn_k_cross_entropy {
-    sqn_dtype dtype;      /* of dlogits; logits are in its accumulator type */
+    sqn_dtype dtype; /* of dlogits; logits are in its accumulator type */
     int64_t rows, vocab;
-    const void *logits;   /* [rows, vocab] */
+    const void *logits;    /* [rows, vocab] */
     const int64_t *labels; /* [rows] */
-    double *losses;       /* [rows]: -log softmax(logits)[label] */
-    void *dlogits;        /* [rows, vocab] softmax - onehot; may be logits when the types agree; NULL: not wanted */
+    double *losses;        /* [rows]: -log softmax(logits)[label] */
+    void *dlogits; /* [rows, vocab] softmax - onehot; may be logits when the types agree; NULL: not
+                      wanted */
 } sqn_k_cross_entropy;
 
 /* ---- optimiser (adamw.c) ---- */
 
 typedef struct sqn_k_adamw { /* torch.optim.AdamW: decay first, eps after the bias correction */
-    sqn_dtype dtype;      /* of param */
-    sqn_dtype grad_dtype; /* F32, BF16 or F64 */
-    int64_t n, step;      /* step counts from 1 */
+    sqn_dtype dtype;         /* of param */
+    sqn_dtype grad_dtype;    /* F32, BF16 or F64 */
+    int64_t n, step;         /* step counts from 1 */
     void *param;
-    void *master;         /* f32 copy that is updated and then rounded into param; NULL: param itself is updated */
+    void *master; /* f32 copy that is updated and then rounded into param; NULL: param itself is
+                     updated */
     const void *grad;
-    void *m, *v;          /* accumulator type */
+    void *m, *v; /* accumulator type */
     double lr, beta1, beta2, eps, weight_decay, grad_scale;
 } sqn_k_adamw;
 typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
@@ -257,13 +278,15 @@ typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
     double *sum;
 } sqn_k_norm_sq;
 
-/* KERNEL(name): sqn_<device>_<name>(const sqn_k_<name> *, void *stream); the file is kernels/<device>/<family>. */
+/* KERNEL(name): sqn_<device>_<name>(const sqn_k_<name> *, void *stream); the file is
+ * kernels/<device>/<family>. */
 #define SQN_KERNELS(KERNEL)                                                                        \
-    KERNEL(map) KERNEL(map_grad) KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout)           \
-    KERNEL(reduce) KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) KERNEL(scatter_rows)   \
-    KERNEL(topk) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) KERNEL(rms_norm_grad) KERNEL(rope) \
-    KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) KERNEL(attention_grad)                    \
-    KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq)
+    KERNEL(map)                                                                                    \
+    KERNEL(map_grad) KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout) KERNEL(reduce)        \
+        KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) KERNEL(scatter_rows) KERNEL(topk) \
+            KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) KERNEL(rms_norm_grad) KERNEL(rope)      \
+                KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) KERNEL(attention_grad)        \
+                    KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq)
 
 typedef struct sqn_kernel_table {
 #define KERNEL(name) sqn_status (*name)(const sqn_k_##name *args, void *stream);

@@ -33,7 +33,8 @@ end
 
 ---Fails unless |a - b| <= tolerance.
 function M.near(a, b, tolerance, message)
-  if not (math.abs(a - b) <= tolerance) then
+  local close = math.abs(a - b) <= tolerance -- false for NaN
+  if not close then
     error(string.format("%s%.17g is not within %g of %.17g", message and message .. ": " or "", a, tolerance, b), 2)
   end
 end

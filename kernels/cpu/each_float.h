@@ -1,4 +1,5 @@
-/* Includes the file named by EACH_FLOAT three times, for F32, BF16 and F64: see float.h. No include guard on purpose. */
+/* Includes the file named by EACH_FLOAT three times, for F32, BF16 and F64: see float.h. No include
+ * guard on purpose. */
 #include "kernels/cpu/float.h"
 
 #define T float
@@ -50,11 +51,18 @@
 
 /* Calls f_f32, f_bf16 or f_f64 by dtype; anything else is SQN_MISUSE. */
 #ifndef BY_FLOAT
-#define BY_FLOAT(dtype, f, ...)                                                                    \
-    switch (dtype) {                                                                               \
-    case SQN_F32: f##_f32(__VA_ARGS__); return SQN_OK;                                             \
-    case SQN_BF16: f##_bf16(__VA_ARGS__); return SQN_OK;                                           \
-    case SQN_F64: f##_f64(__VA_ARGS__); return SQN_OK;                                             \
-    default: return SQN_MISUSE;                                                                    \
+#define BY_FLOAT(dtype, f, ...) \
+    switch (dtype) {            \
+    case SQN_F32:               \
+        f##_f32(__VA_ARGS__);   \
+        return SQN_OK;          \
+    case SQN_BF16:              \
+        f##_bf16(__VA_ARGS__);  \
+        return SQN_OK;          \
+    case SQN_F64:               \
+        f##_f64(__VA_ARGS__);   \
+        return SQN_OK;          \
+    default:                    \
+        return SQN_MISUSE;      \
     }
 #endif

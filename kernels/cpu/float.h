@@ -1,4 +1,5 @@
-/* Scalars of the CPU kernels: bf16 and f16 conversion, fast exp, and the loop that compiles one body for three dtypes.
+/* Scalars of the CPU kernels: bf16 and f16 conversion, fast exp, and the loop that compiles one
+ * body for three dtypes.
  *
  * A kernel file that serves F32, BF16 and F64 writes its bodies once in <name>.inc, in terms of
  *   T (storage), A (accumulator), LOAD(p, i), STORE(p, i, a), NAME(f) (f_f32 …), EXP, SQRT …
@@ -27,9 +28,9 @@ static inline sqn_bf16 sqn_bf16_store(float f) { /* nearest even; NaN stays NaN 
     return (sqn_bf16)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
 }
 
-/* e^x in f32 within 2 ulp over the whole range; branch-free, so that loops over it vectorise. Source: Cephes' reduction
- * x = n ln2 + r, |r| <= ln2/2, and a degree-6 polynomial in r. 2^n is applied in two halves, which run over to infinity and
- * under to 0 by themselves; NaN passes. */
+/* e^x in f32 within 2 ulp over the whole range; branch-free, so that loops over it vectorise.
+ * Source: Cephes' reduction x = n ln2 + r, |r| <= ln2/2, and a degree-6 polynomial in r. 2^n is
+ * applied in two halves, which run over to infinity and under to 0 by themselves; NaN passes. */
 static inline float sqn_expf(float x) {
     float clipped = x < -104.0f ? -104.0f : x;
     clipped = clipped > 89.0f ? 89.0f : clipped;

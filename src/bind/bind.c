@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "tensor/storage.h"
 
 typedef struct state_facts {
     const void *metatable[BIND_KIND_COUNT]; /* identity of each kind's metatable, anchored in the
                                                registry */
     int ref[BIND_KIND_COUNT];
     const bind_type *type[BIND_KIND_COUNT];
-    int64_t foreign_live, foreign_since, foreign_base; /* bytes */
+    int64_t foreign_since, foreign_base; /* bytes */
 } state_facts;
 
 /* Above this much growth a full collection runs; a young one every eighth of it. Measured:
@@ -25,9 +26,9 @@ static const int64_t foreign_budget = (int64_t)256 << 20;
 
 static state_facts *facts(lua_State *L) { return *(state_facts **)lua_getextraspace(L); }
 
-static int close_box(lua_State *L) { /* __gc and __close */
-    bind_box *box = lua_touserdata(L, 1);
+static int close_box(lua_State *L) { /* __gc, __close and the method close */
     bind_kind kind = (bind_kind)lua_tointeger(L, lua_upvalueindex(1));
+    bind_box *box = bind_check_box(L, 1, kind);
     void *self = box->self;
     box->self = NULL;
     state_facts *f = facts(L);
@@ -56,6 +57,8 @@ void bind_register(lua_State *L, bind_kind kind, const bind_type *type) {
     lua_pushcclosure(L, box_name, 1);
     lua_setfield(L, -2, "__tostring");
     lua_newtable(L);
+    lua_getfield(L, -2, "__close");
+    lua_setfield(L, -2, "close");
     if (type->methods != NULL) luaL_setfuncs(L, type->methods, 0);
     lua_setfield(L, -2, "__index");
     if (type->meta != NULL) luaL_setfuncs(L, type->meta, 0);
@@ -183,10 +186,7 @@ const char *bind_option_string(lua_State *L, int idx, const char *key, const cha
 }
 
 void bind_account(lua_State *L, int64_t bytes) {
-    state_facts *f = facts(L);
-    f->foreign_live += bytes;
-    if (bytes > 0) f->foreign_since += bytes;
-    if (f->foreign_live < f->foreign_base) f->foreign_base = f->foreign_live;
+    if (bytes > 0) facts(L)->foreign_since += bytes;
 }
 
 void bind_settle(lua_State *L) {
@@ -194,10 +194,11 @@ void bind_settle(lua_State *L) {
     if (f->foreign_since < foreign_budget / 8) return;
     f->foreign_since = 0;
     lua_gc(L, LUA_GCSTEP, 0);
-    if (f->foreign_live > f->foreign_base + foreign_budget) {
-        lua_gc(L, LUA_GCCOLLECT);
-        f->foreign_base = f->foreign_live;
-    }
+    int64_t live = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
+    if (live < f->foreign_base) f->foreign_base = live;
+    if (live <= f->foreign_base + foreign_budget) return;
+    lua_gc(L, LUA_GCCOLLECT);
+    f->foreign_base = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
 }
 
 static const bind_type scratch_type = {"scratch", sqn_free, NULL, NULL};

@@ -1,5 +1,6 @@
 /* sq.sys: clock, terminal, memory counters, folders. Files as text or bytes go through io
  * (bind/io.c). */
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,13 @@ static int l_isatty(lua_State *L) { /* 0 stdin, 1 stdout, 2 stderr */
     return 1;
 }
 
+static int l_columns(lua_State *L) { /* width of the terminal behind 0, 1 or 2; nil: no terminal */
+    struct winsize size;
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 0;
+    lua_pushinteger(L, size.ws_col);
+    return 1;
+}
+
 static int l_memory(lua_State *L) { /* {live_bytes, live_blocks, peak_bytes} of the C side */
     sqn_alloc_stats s = sqn_alloc_get_stats();
     lua_createtable(L, 0, 3);
@@ -31,16 +39,35 @@ static int l_memory(lua_State *L) { /* {live_bytes, live_blocks, peak_bytes} of 
     return 1;
 }
 
-/* Fails the k-th allocation from now, and all later ones if `persistent`; k < 0 lifts it. For
- * tests/fault. */
+static lua_Alloc plain_alloc; /* Lua's allocator; the states of all threads share one */
+
+static void *failing_alloc(void *ud, void *p, size_t before, size_t after) {
+    bool grows = after > (p == NULL ? 0 : before);
+    return grows && sqn_alloc_fault_tick() ? NULL : plain_alloc(ud, p, before, after);
+}
+
+/* Fails the k-th allocation from now, Lua's and ours, and all later ones if `persistent`; k < 0
+ * lifts it. Gives how many were left until the failing one (< 0: it came). For tests/fault. */
 static int l_fail_allocation(lua_State *L) {
-    sqn_alloc_fail_at(luaL_checkinteger(L, 1), lua_toboolean(L, 2));
-    return 0;
+    int64_t k = luaL_checkinteger(L, 1), left = sqn_alloc_fail_left();
+    int persistent = lua_toboolean(L, 2);
+    void *ud;
+    lua_Alloc now = lua_getallocf(L, &ud);
+    if (now != failing_alloc) {
+        plain_alloc = now;
+        lua_setallocf(L, failing_alloc, ud);
+    }
+    sqn_alloc_fail_at(k, persistent);
+    lua_pushinteger(L, left);
+    return 1;
 }
 
 static const luaL_Reg functions[] = {
-    {"clock", l_clock},   {"isatty", l_isatty},
-    {"memory", l_memory}, {"fail_allocation", l_fail_allocation},
+    {"clock", l_clock},
+    {"isatty", l_isatty},
+    {"columns", l_columns},
+    {"memory", l_memory},
+    {"fail_allocation", l_fail_allocation},
     {NULL, NULL},
 };
 

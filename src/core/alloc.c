@@ -26,6 +26,8 @@ void sqn_alloc_fail_at(int64_t k, int persistent) {
     atomic_store(&fail_countdown, k < 0 ? -1 : k);
 }
 
+int64_t sqn_alloc_fail_left(void) { return atomic_load(&fail_countdown); }
+
 static void count(int64_t bytes, int64_t blocks) {
     int64_t now = atomic_fetch_add(&live_bytes, bytes) + bytes;
     atomic_fetch_add(&live_blocks, blocks);

@@ -31,6 +31,8 @@ sqn_alloc_stats sqn_alloc_get_stats(void);
  * now; `persistent` fails all from k on. k < 0 lifts the limit. Counts sqn_* allocations and,
  * through sqn_alloc_fault_tick, those of Lua. */
 void sqn_alloc_fail_at(int64_t k, int persistent);
+int64_t
+sqn_alloc_fail_left(void);      /* allocations until the failing one; < 0: it came, or no limit */
 int sqn_alloc_fault_tick(void); /* 1: this allocation must fail */
 
 #endif

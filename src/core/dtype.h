@@ -6,14 +6,16 @@
 #include <stdint.h>
 
 /* DTYPE(name, bytes, "text in Lua", "text in safetensors") */
-#define SQN_DTYPES(DTYPE)                                                                          \
-    DTYPE(F32, 4, "f32", "F32")                                                                    \
-    DTYPE(BF16, 2, "bf16", "BF16")                                                                 \
-    DTYPE(F16, 2, "f16", "F16")                                                                    \
-    DTYPE(F64, 8, "f64", "F64")                                                                    \
-    DTYPE(I64, 8, "i64", "I64")                                                                    \
-    DTYPE(I32, 4, "i32", "I32")                                                                    \
+// clang-format off
+#define SQN_DTYPES(DTYPE) \
+    DTYPE(F32, 4, "f32", "F32") \
+    DTYPE(BF16, 2, "bf16", "BF16") \
+    DTYPE(F16, 2, "f16", "F16") \
+    DTYPE(F64, 8, "f64", "F64") \
+    DTYPE(I64, 8, "i64", "I64") \
+    DTYPE(I32, 4, "i32", "I32") \
     DTYPE(U8, 1, "u8", "U8")
+// clang-format on
 
 typedef enum sqn_dtype {
 #define DTYPE(name, bytes, text, file) SQN_##name,

@@ -1,0 +1,155 @@
+-- What --help and --print-config print, and where their texts come from.
+local term = require "sqlune.term"
+
+local M = {}
+
+---Docs of settings that several recipes share: used where a schema gives a plain default.
+M.docs = {
+  model = "Hugging Face folder",
+  seed = "seed of every random choice",
+  device = "where tensors live",
+  dtype = "type of the weights: f32 or bf16",
+  epochs = "passes over the data",
+  batch_tokens = "most tokens of one packed batch",
+  accumulation = "batches of one optimizer step",
+  max_length = "most tokens of one sample",
+  lr = "highest learning rate",
+  schedule = "shape of the learning rate",
+  warmup = "a share of all steps",
+  weight_decay = "AdamW's weight decay",
+  clip = "largest norm of the gradients, 0: no limit",
+  save_every = "steps between two checkpoints",
+  save_total_limit = "checkpoints that are kept",
+  resume = "go on from the last checkpoint of `out`",
+  dry_run = "check the settings and the input, print the plan, end",
+  json = "print the results as JSON",
+  workers = "threads that work side by side",
+  timeout = "seconds that one statement may take",
+}
+
+local function file_lines(path)
+  local file = path and io.open(path, "r")
+  if not file then return {} end
+  local text = file:read "a"
+  file:close()
+  local lines = {}
+  for line in text:gmatch "[^\n]*" do lines[#lines + 1] = line end
+  return lines
+end
+
+---The file of a recipe named on the command line: itself, or recipes/NAME.lua of the installation.
+local function recipe_file(name)
+  if name == nil then return nil end
+  if name:find "[/.]" then return name end
+  local home = rawget(package, "sqlune_home")
+  return home and home .. "/recipes/" .. name .. ".lua"
+end
+
+---"sqlune sft" for arg[0] = "sft" or ".../recipes/sft.lua"; "sqlune my.lua" for a script of one's own.
+function M.program(name)
+  if name == nil then return "sqlune" end
+  return "sqlune " .. (name:match "^recipes/([^/]+)%.lua$" or name:match "/recipes/([^/]+)%.lua$" or name)
+end
+
+---What a script is, from its first comment: "-- recipes/sft.lua: text" gives "text".
+function M.first_comment(name)
+  local words = {}
+  for _, line in ipairs(file_lines(recipe_file(name))) do
+    local text = line:match "^%-%-%s?(.*)"
+    if not text and not line:find "^#" or text == "" then break end
+    words[#words + 1] = text
+  end
+  return (table.concat(words, " "):gsub("^%S+%.lua:%s*", ""))
+end
+
+---Sorts settings as the recipe's file writes them (tables of Lua have no order); the others follow by name.
+function M.order(settings, name)
+  local text = table.concat(file_lines(recipe_file(name)), "\n")
+  local start = text:find("config%.parse") or 1
+  local place = {}
+  for _, setting in ipairs(settings) do
+    local at = start
+    for part in setting.name:gmatch "[^.]+" do
+      at = at and text:find("%f[%w_]" .. part .. "%s*=", at)
+    end
+    place[setting.name] = at or math.huge
+  end
+  table.sort(settings, function(a, b)
+    local x, y = place[a.name], place[b.name]
+    if x ~= y then return x < y end
+    return a.name < b.name
+  end)
+end
+
+local function wrap(text, width)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    if line ~= "" and term.width(line) + 1 + term.width(word) > width then
+      lines[#lines + 1], line = line, word
+    else
+      line = line == "" and word or line .. " " .. word
+    end
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
+local function describe(setting)
+  local kind = setting.kind
+  local doc = kind.doc
+  if kind.kind == "one_of" or kind.min or kind.max then
+    doc = (doc == "" and "" or doc .. ": ") .. kind:expects()
+  elseif doc == "" then
+    doc = kind:expects()
+  end
+  if kind.default == nil then doc = doc .. " (must be given)" end
+  return doc
+end
+
+local function shown(setting)
+  if setting.kind.default == nil then return setting.name .. "=…" end
+  return setting.name .. "=" .. setting.kind:show(setting.kind.default)
+end
+
+---The page that --help prints.
+function M.text(program, doc, resolved)
+  local bare, left = {}, 0
+  for _, name in ipairs(resolved.positional) do bare[#bare + 1] = name:upper() end
+  local config = #bare == 0 and "[CONFIG.lua|.json]" or table.concat(bare, " ")
+  local lines = {}
+  for _, line in ipairs(wrap(program .. (doc ~= "" and ": " .. doc or ""), 80)) do lines[#lines + 1] = line end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = ("usage: %s %s [name=value | --name value] …"):format(program, config)
+  lines[#lines + 1] = ""
+  for _, setting in ipairs(resolved.settings) do left = math.max(left, math.min(28, term.width(shown(setting)))) end
+  for _, setting in ipairs(resolved.settings) do
+    local head = "  " .. shown(setting)
+    local gap = left + 2 - term.width(head)
+    for i, line in ipairs(wrap(describe(setting), 80 - left - 4)) do
+      if i == 1 and gap < 0 then lines[#lines + 1] = head end
+      local before = i == 1 and gap >= 0 and head .. (" "):rep(gap) or (" "):rep(left + 2)
+      lines[#lines + 1] = before .. "  " .. line
+    end
+  end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "  --config FILE             read settings from a Lua table or JSON"
+  lines[#lines + 1] = "  --print-config            print each setting, its value and its source"
+  lines[#lines + 1] = "  --quiet                   no progress"
+  lines[#lines + 1] = "  --color auto|always|never"
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "Settings come from defaults, config files, SQLUNE_NAME variables (a.b is"
+  lines[#lines + 1] = "SQLUNE_A__B) and the command line; the later wins."
+  return table.concat(lines, "\n")
+end
+
+---The table that --print-config prints.
+function M.values(resolved)
+  local rows = {}
+  for _, setting in ipairs(resolved.settings) do
+    rows[#rows + 1] = { setting.name, setting.kind:show(resolved.values[setting.name]),
+      resolved.sources[setting.name] or "-" }
+  end
+  return term.table { columns = { "setting", "value", "source" }, rows = rows, align = "lll" }
+end
+
+return M

@@ -1,0 +1,269 @@
+-- Models: from a Hugging Face folder or from a config with random weights; saved so that transformers opens them.
+local sq = require "sqlune"
+local nn = require "sqlune.nn"
+local fs, json, ops = sq.fs, sq.json, sq.ops
+
+local M = {}
+
+-- model_type of config.json -> the file that states it, and what its config means where it says nothing.
+local kinds = {
+  qwen2 = { file = "sqlune.models.qwen2", qkv_bias = true, theta = 10000, eps = 1e-6 },
+  llama = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6 },
+  mistral = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, slides = true },
+}
+
+---@class sqlune.Model
+---@field config table         config.json
+---@field shape sqlune.models.Shape
+---@field dtype string
+---@field parts sqlune.nn.Parameters
+local Model = {}
+Model.__index = Model
+
+local function given(v) if v ~= nil and v ~= json.null then return v end end
+
+---Keys each layer may look back at, 0: all (spec: Qwen2 slides only if told to, and from max_window_layers on).
+local function windows(config, kind, layers)
+  local list = {}
+  local window = given(config.sliding_window) or 0
+  local types = given(config.layer_types)
+  local on = kind.slides or config.use_sliding_window == true
+  local from = kind.slides and 0 or given(config.max_window_layers) or layers
+  for i = 1, layers do
+    local slides = on and i > from
+    if types then slides = types[i] == "sliding_attention" end
+    list[i] = slides and window or 0
+  end
+  return list
+end
+
+---What a config says, checked; nil and a message where it lacks or contradicts something.
+---@param config table   config.json as a table
+---@param where string   for messages
+---@return sqlune.models.Shape?
+---@return string? message
+function M.shape(config, where)
+  local kind = kinds[config.model_type]
+  if not kind then
+    local text = "%s: model_type %q is not known here (qwen2, llama, mistral)"
+    return nil, text:format(where, tostring(config.model_type))
+  end
+  local function need(key)
+    local v = given(config[key])
+    if math.type(v) ~= "integer" or v < 1 then
+      error({ message = string.format("%s: '%s' must be a positive integer, got %s", where, key, tostring(v)) }, 0)
+    end
+    return v
+  end
+  local ok, shape = pcall(function()
+    local heads, hidden, layers = need "num_attention_heads", need "hidden_size", need "num_hidden_layers"
+    local kv = given(config.num_key_value_heads) or heads
+    local head_dim = given(config.head_dim) or hidden // heads
+    if heads % kv ~= 0 then
+      error({ message = string.format("%s: %d heads do not divide among %d key/value heads", where, heads, kv) }, 0)
+    end
+    if head_dim % 2 ~= 0 then error({ message = where .. ": the size of a head must be even" }, 0) end
+    local scaling = given(config.rope_scaling)
+    if scaling then
+      local how = scaling.rope_type or scaling.type
+      if how ~= "default" then
+        error({ message = where .. ": rope_scaling '" .. tostring(how) .. "' is not supported yet" }, 0)
+      end
+    end
+    return {
+      hidden = hidden, layers = layers, heads = heads, kv_heads = kv, head_dim = head_dim,
+      intermediate = need "intermediate_size", vocabulary = need "vocab_size",
+      eps = given(config.rms_norm_eps) or kind.eps, theta = given(config.rope_theta) or kind.theta,
+      tied = given(config.tie_word_embeddings) or false,
+      qkv_bias = kind.qkv_bias or given(config.attention_bias) or false, windows = windows(config, kind, layers),
+    }
+  end)
+  if ok then return shape end
+  if type(shape) == "table" and shape.message then return nil, shape.message end
+  error(shape, 0)
+end
+
+local function build(config, shape, dtype, take)
+  local parts = nn.parameters(take)
+  local built = require(kinds[config.model_type].file).build(parts, shape, dtype)
+  return setmetatable({
+    config = config, shape = shape, dtype = dtype, parts = parts, hidden_of = built.hidden, head = built.head,
+  }, Model)
+end
+
+---A model with random weights: matrices normal with deviation `initializer_range` (0.02), norms 1, biases 0.
+---@param config table   like config.json: model_type, hidden_size, num_hidden_layers, …
+---@param opts? {dtype?: string, seed?: integer, train?: boolean}
+---@return sqlune.Model? model
+---@return string? message
+function M.from_config(config, opts)
+  opts = opts or {}
+  local shape, message = M.shape(config, "config")
+  if not shape then return nil, message, "SQLUNE_FORMAT" end
+  local dtype, stream = opts.dtype or "f32", 0
+  local deviation = given(config.initializer_range) or 0.02
+  return build(config, shape, dtype, function(_, dims, init)
+    stream = stream + 1
+    local t
+    if init == "normal" then
+      local _s <close> = sq.scope()
+      local drawn = dtype == "bf16" and "f32" or dtype
+      t = sq.randn(dims, { dtype = drawn, seed = opts.seed or 1, stream = stream, offset = 0 })
+      t = ops.scale_(t, deviation)
+      if dtype == "bf16" then t = t:to "bf16" end
+      t:keep()
+    else
+      t = init == "ones" and sq.ones(dims, { dtype = dtype }) or sq.zeros(dims, { dtype = dtype })
+      t:keep()
+    end
+    if opts.train then t.requires_grad = true end
+    return t
+  end)
+end
+
+local function same(a, b)
+  if #a ~= #b then return false end
+  for i = 1, #a do if a[i] ~= b[i] then return false end end
+  return true
+end
+
+---A model from a Hugging Face folder, and its tokenizer if the folder has one.
+---@param folder string
+---Without a dtype the weights stay as stored; with `train` the parameters want gradients.
+---@param opts? {dtype?: string, train?: boolean, tokenizer?: boolean}
+---@return sqlune.Model? model
+---@return table|string tokenizer_or_message
+---@return string? code
+function M.load(folder, opts)
+  opts = opts or {}
+  local where = fs.join(folder, "config.json")
+  local config, message, code = json.read(where)
+  if not config then return nil, message, code end
+  local shape
+  shape, message = M.shape(config, where)
+  if not shape then return nil, message, "SQLUNE_FORMAT" end
+  local stored
+  stored, message, code = sq.safetensors.load(folder)
+  if not stored then return nil, message, code end
+  local dtype = opts.dtype
+  if not dtype then
+    local first = stored["model.embed_tokens.weight"]
+    dtype = first and first.dtype or "f32"
+    if dtype == "f16" then dtype = "f32" end
+  end
+  local ok, model = pcall(build, config, shape, dtype, function(name, dims)
+    local t = stored[name]
+    if not t then error({ message = string.format("%s: no tensor '%s'", folder, name) }, 0) end
+    if not same(t.shape, dims) then
+      error({ message = string.format("%s: '%s' is [%s], config.json asks for [%s]", folder, name,
+        table.concat(t.shape, ", "), table.concat(dims, ", ")) }, 0)
+    end
+    if t.dtype ~= dtype then t = t:to(dtype) elseif opts.train then t = t:clone() end
+    t:keep()
+    if opts.train then t.requires_grad = true end
+    return t
+  end)
+  if not ok then
+    if type(model) == "table" and model.message then return nil, model.message, "SQLUNE_FORMAT" end
+    error(model, 0)
+  end
+  model.folder = folder
+  model.generation = fs.exists(fs.join(folder, "generation_config.json"))
+    and json.read(fs.join(folder, "generation_config.json")) or nil
+  if opts.tokenizer == false or not fs.exists(fs.join(folder, "tokenizer.json")) then return model end
+  local tokenizer
+  tokenizer, message, code = sq.tokenizer.load(folder)
+  if not tokenizer then return nil, message, code end
+  return model, tokenizer
+end
+
+---Parameters in a fixed order; the tied head counts once.
+---@return userdata[]
+function Model:parameters()
+  local list = {}
+  for i, name in ipairs(self.parts.names) do list[i] = self.parts.by_name[name] end
+  return list
+end
+
+---@return string[] names in the order of parameters()
+function Model:names() return self.parts.names end
+
+---@return integer number of parameters
+function Model:size()
+  local n = 0
+  for _, t in ipairs(self:parameters()) do n = n + t:numel() end
+  return n
+end
+
+---Positions and rows of packed sequences: what the layers take.
+---@param starts integer[] first token of each sequence, and behind the last one their number: {0, 5, 12}
+function M.packed(starts)
+  local positions, longest = {}, 0
+  for n = 1, #starts - 1 do
+    local count = starts[n + 1] - starts[n]
+    longest = math.max(longest, count)
+    for i = 0, count - 1 do positions[#positions + 1] = i end
+  end
+  return {
+    positions = sq.tensor(positions, { dtype = "i64" }), rows = sq.tensor(starts, { dtype = "i64" }), longest = longest,
+  }
+end
+
+---Hidden states after the final norm, [T, C].
+---@param ids userdata  i64 [T]
+---@param at table      of packed() or a cache's extend()
+function Model:hidden(ids, at, seen) return self.hidden_of(ids, at, seen) end
+
+---Logits of hidden states, [T, V].
+function Model:logits(hidden) return ops.linear(hidden, self.head) end
+
+---Sum of the losses of a batch's labelled tokens, as one number on the tape.
+---@param batch sqlune.data.Batch  ids, targets (shifted: the token that should follow), starts
+function Model:loss_sum(batch)
+  local hidden = self:hidden(batch.ids, M.packed(batch.starts))
+  return ops.linear_cross_entropy(hidden, self.head, batch.targets)
+end
+
+---A cache for `sequences` sequences of up to `capacity` tokens.
+function Model:cache(sequences, capacity)
+  local c = self.shape
+  return nn.cache(c.layers, sequences, capacity, c.kv_heads, c.head_dim, self.dtype)
+end
+
+---New ids for one prompt; options as sq.generate.run.
+---@param ids integer[]
+---@return integer[]
+function Model:generate(ids, opts) return sq.generate.run(self, { ids }, opts)[1] end
+
+---Writes config.json, model.safetensors and, given a tokenizer's folder, its files. Atomic file by file, weights last.
+---@param folder string
+---@param opts? {tokenizer_from?: string, dtype?: string}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Model:save(folder, opts)
+  opts = opts or {}
+  local ok, message, code = fs.mkdir(folder)
+  if not ok then return nil, message, code end
+  local dtype_name = ({ f32 = "float32", bf16 = "bfloat16", f64 = "float64" })[self.dtype]
+  local config = self.config
+  config.torch_dtype = dtype_name
+  ok, message, code = json.write(fs.join(folder, "config.json"), config, { indent = 2 })
+  if not ok then return nil, message, code end
+  local from = opts.tokenizer_from
+  for _, name in ipairs { "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja",
+    "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json" } do
+    if from and fs.realpath(from) ~= fs.realpath(folder) and fs.exists(fs.join(from, name)) then
+      local bytes
+      bytes, message, code = fs.read(fs.join(from, name))
+      if not bytes then return nil, message, code end
+      ok, message, code = fs.write(fs.join(folder, name), bytes)
+      if not ok then return nil, message, code end
+    end
+  end
+  local tensors = {}
+  for name, t in pairs(self.parts.by_name) do tensors[name] = t end
+  return sq.safetensors.save(fs.join(folder, "model.safetensors"), tensors, { format = "pt" })
+end
+
+return M

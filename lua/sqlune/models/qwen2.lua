@@ -1,0 +1,92 @@
+-- Qwen2 and Qwen2.5: a decoder with biases on queries, keys and values. Llama and Mistral are the same without them.
+local sq = require "sqlune"
+local nn = require "sqlune.nn"
+local ops = sq.ops
+
+local M = {}
+
+---@class sqlune.models.Shape what config.json says, checked
+---@field hidden integer
+---@field layers integer
+---@field heads integer
+---@field kv_heads integer
+---@field head_dim integer
+---@field intermediate integer
+---@field vocabulary integer
+---@field eps number
+---@field theta number
+---@field tied boolean
+---@field qkv_bias boolean
+---@field windows integer[] per layer, 0: none
+
+---One layer. x: [T, C] packed rows; residual: the sum so far, nil before the first layer; at: positions, rows, cache.
+local function layer(p, c, i, rope)
+  local name = "model.layers." .. i - 1 .. "."
+  local width, kv_width = c.heads * c.head_dim, c.kv_heads * c.head_dim
+  local input_norm = p:get(name .. "input_layernorm.weight", { c.hidden }, "ones")
+  local q_proj = nn.linear(p, name .. "self_attn.q_proj", c.hidden, width, c.qkv_bias)
+  local k_proj = nn.linear(p, name .. "self_attn.k_proj", c.hidden, kv_width, c.qkv_bias)
+  local v_proj = nn.linear(p, name .. "self_attn.v_proj", c.hidden, kv_width, c.qkv_bias)
+  local o_proj = nn.linear(p, name .. "self_attn.o_proj", width, c.hidden)
+  local post_norm = p:get(name .. "post_attention_layernorm.weight", { c.hidden }, "ones")
+  local gate_proj = nn.linear(p, name .. "mlp.gate_proj", c.hidden, c.intermediate)
+  local up_proj = nn.linear(p, name .. "mlp.up_proj", c.hidden, c.intermediate)
+  local down_proj = nn.linear(p, name .. "mlp.down_proj", c.intermediate, c.hidden)
+
+  local function attend(h, at)
+    local q = q_proj(h):reshape { -1, c.heads, c.head_dim }
+    local k = k_proj(h):reshape { -1, c.kv_heads, c.head_dim }
+    local v = v_proj(h):reshape { -1, c.kv_heads, c.head_dim }
+    local cosine, sine = rope:tables(at.longest)
+    q, k = ops.rope(q, k, at.positions, cosine, sine)
+    if at.cache then
+      k = ops.write_rows_(at.cache.k[i], at.write, k)
+      v = ops.write_rows_(at.cache.v[i], at.write, v)
+    end
+    local a = ops.attention(q, k, v, { rows = at.rows, keys = at.keys, lengths = at.lengths, window = c.windows[i] })
+    return o_proj(a:reshape { -1, width })
+  end
+
+  return function(x, residual, at)
+    local h
+    h, residual = ops.rms_norm(x, input_norm, c.eps, residual)
+    h, residual = ops.rms_norm(attend(h, at), post_norm, c.eps, residual)
+    return down_proj(ops.swiglu(gate_proj(h), up_proj(h))), residual
+  end
+end
+
+---@param p sqlune.nn.Parameters
+---@param c sqlune.models.Shape
+---@param dtype string
+---@return table model parts: hidden(ids, at, seen), head (the weight of the output layer [V, C])
+function M.build(p, c, dtype)
+  local embed = p:get("model.embed_tokens.weight", { c.vocabulary, c.hidden }, "normal")
+  local rope = nn.rope(c.head_dim, c.theta, dtype)
+  local layers = {}
+  for i = 1, c.layers do layers[i] = layer(p, c, i, rope) end
+  local norm = p:get("model.norm.weight", { c.hidden }, "ones")
+  local head = c.tied and embed or p:get("lm_head.weight", { c.vocabulary, c.hidden }, "normal")
+
+  ---Hidden states after the final norm, [T, C]. ids: [T] packed. `seen(name, tensor)`, if given, gets each stage's.
+  local function hidden(ids, at, seen)
+    local x, residual = ops.embedding(ids, embed), nil
+    if seen then seen("embed", x) end
+    for i, run in ipairs(layers) do
+      if sq.grad_enabled() then
+        x, residual = run(x, residual, at)
+      else -- nothing is recorded: a layer's tensors go as soon as it is done
+        local s <close> = sq.scope()
+        local nx, nr = run(x, residual, at)
+        x, residual = s:keep(nx, nr)
+      end
+      if seen then seen("layer" .. i - 1, x + residual) end
+    end
+    x = ops.rms_norm(x, norm, c.eps, residual)
+    if seen then seen("final_norm", x) end
+    return x
+  end
+
+  return { hidden = hidden, head = head }
+end
+
+return M

@@ -1,0 +1,150 @@
+-- Parts that models are written with: parameters by name, linear layers, rotary tables, the cache of keys and values.
+local sq = require "sqlune"
+local ops = sq.ops
+
+local M = {}
+
+---@class sqlune.nn.Parameters
+---@field by_name table<string, userdata>  tensors by their names in the file
+---@field names string[]                   in the order they were asked for
+local Parameters = {}
+Parameters.__index = Parameters
+
+---A model's parameters. `take(name, shape, init)` gives each tensor; names are those of the checkpoint.
+---@param take fun(name: string, shape: integer[], init: "normal"|"zeros"|"ones"): userdata
+---@return sqlune.nn.Parameters
+function M.parameters(take) return setmetatable({ by_name = {}, names = {}, take = take }, Parameters) end
+
+---@param name string
+---@param shape integer[]
+---@param init "normal"|"zeros"|"ones" how it starts when it is not read from a file
+function Parameters:get(name, shape, init)
+  local t = self.by_name[name]
+  if not t then
+    t = self.take(name, shape, init)
+    self.by_name[name] = t
+    self.names[#self.names + 1] = name
+  end
+  return t
+end
+
+local Linear = {}
+Linear.__index = Linear
+Linear.__call = function(self, x) return ops.linear(x, self.weight, self.bias) end
+
+---y = x W^T (+ b), with W [outputs, inputs] at name.weight and b [outputs] at name.bias.
+---@param p sqlune.nn.Parameters
+---@param name string
+---@param inputs integer
+---@param outputs integer
+---@param bias? boolean
+function M.linear(p, name, inputs, outputs, bias)
+  return setmetatable({
+    name = name,
+    weight = p:get(name .. ".weight", { outputs, inputs }, "normal"),
+    bias = bias and p:get(name .. ".bias", { outputs }, "zeros") or nil,
+  }, Linear)
+end
+
+---Tables of the rotary embedding that grow with the longest position asked for.
+---@class sqlune.nn.Rope
+local Rope = {}
+Rope.__index = Rope
+
+---@param dim integer size of a head
+---@param theta number base of the frequencies
+---@param dtype string of the model: tables are rounded to it
+---@return sqlune.nn.Rope
+function M.rope(dim, theta, dtype)
+  local wide = dtype == "f64" and "f64" or "f32"
+  local exponents = {}
+  for i = 0, dim // 2 - 1 do exponents[i + 1] = 2 * i / dim end
+  -- Frequencies, angles, cosine and sine in f32, as transformers makes them: at position 32767 the f32 angle is 1e-3
+  -- away from the exact one, and agreement on long inputs needs the same.
+  local frequencies = {}
+  for i, x in ipairs(exponents) do frequencies[i] = 1 / theta ^ x end
+  return setmetatable({
+    frequencies = sq.tensor({ frequencies }, { dtype = wide }):keep(),
+    dtype = dtype, wide = wide, rows = 0,
+  }, Rope)
+end
+
+---Tables for positions below `rows`.
+---@param rows integer
+---@return userdata cosine # [rows or more, dim/2]
+---@return userdata sine
+function Rope:tables(rows)
+  if rows > self.rows then
+    local want = math.max(256, self.rows)
+    while want < rows do want = want * 2 end
+    sq.no_grad(function()
+      local _s <close> = sq.scope()
+      local positions = sq.arange(0, want - 1, { dtype = self.wide }):reshape { want, 1 }
+      local angles = positions * self.frequencies
+      local function rounded(t)
+        if self.dtype == "bf16" then t = t:to("bf16"):to("f32") end
+        return t:keep()
+      end
+      self.cosine, self.sine = rounded(angles:cos()), rounded(angles:sin())
+    end)
+    self.rows = want
+  end
+  return self.cosine, self.sine
+end
+
+---@class sqlune.nn.Cache
+---@field capacity integer  keys a sequence may have
+---@field lengths integer[] keys that each sequence has
+local Cache = {}
+Cache.__index = Cache
+
+---Keys and values of `sequences` sequences, each with room for `capacity` positions.
+---@return sqlune.nn.Cache
+function M.cache(layers, sequences, capacity, kv_heads, dim, dtype)
+  local c = { capacity = capacity, lengths = {}, k = {}, v = {} }
+  for i = 1, layers do
+    c.k[i] = sq.empty({ sequences * capacity, kv_heads, dim }, { dtype = dtype }):keep()
+    c.v[i] = sq.empty({ sequences * capacity, kv_heads, dim }, { dtype = dtype }):keep()
+  end
+  for i = 1, sequences do c.lengths[i] = 0 end
+  return setmetatable(c, Cache)
+end
+
+---Gives the memory back.
+function Cache:close()
+  for i = 1, #self.k do
+    self.k[i]:close()
+    self.v[i]:close()
+  end
+  self.k, self.v = {}, {}
+end
+Cache.__close = Cache.close
+
+---Describes new tokens of some sequences: where they stand, and where attention finds their keys.
+---@param sequences integer[]   which sequences (from 1)
+---@param counts integer[]      new tokens of each
+---@return table at             positions, rows, write, keys, lengths: what a model's layers take
+function Cache:extend(sequences, counts)
+  local positions, rows, write, keys, lengths = {}, { 0 }, {}, {}, {}
+  for n, s in ipairs(sequences) do
+    local first, length = (s - 1) * self.capacity, self.lengths[s]
+    if length + counts[n] > self.capacity then
+      local text = "sequence %d: %d tokens do not fit into a cache of %d"
+      error(text:format(s, length + counts[n], self.capacity), 2)
+    end
+    for i = 0, counts[n] - 1 do
+      positions[#positions + 1] = length + i
+      write[#write + 1] = first + length + i
+    end
+    rows[n + 1] = rows[n] + counts[n]
+    self.lengths[s] = length + counts[n]
+    keys[n], lengths[n] = first, self.lengths[s]
+  end
+  local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
+  return {
+    positions = integers(positions), rows = integers(rows), write = integers(write), keys = integers(keys),
+    lengths = integers(lengths), longest = math.max(table.unpack(lengths)), cache = self,
+  }
+end
+
+return M

@@ -1,0 +1,194 @@
+-- A lexer for SQL that never fails: every byte of the text is in exactly one token, whatever the text is.
+--
+-- Dialects differ in a few tokens only: sqlite (default), postgresql, mysql. What stands on the tokens: the names that
+-- a statement uses, squeezing a statement into one line, taking a statement out of a model's answer.
+local lpeg = require "lpeg"
+local keywords = require "sqlune.sql.keywords"
+
+local P, R, S, C, Cb, Cc, Cg, Cmt, Cp, Ct, V =
+  lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cb, lpeg.Cc, lpeg.Cg, lpeg.Cmt, lpeg.Cp, lpeg.Ct, lpeg.V
+
+local M = {}
+
+---@class sqlune.sql.Token
+---@field kind string    space comment string blob number keyword name quoted parameter operator unknown
+---@field text string    as written
+---@field value string   a string's or quoted name's contents; else the text
+---@field start integer  first byte, from 1
+---@field stop integer   last byte
+
+---Text between two marks; inside, the closing mark is written twice. An unclosed one reaches the end of the text.
+local function between(open, close, escape)
+  local inner = P(close .. close) + (1 - P(close))
+  if escape then inner = P "\\" * P(1) + inner end
+  return P(open) * inner ^ 0 * P(close) ^ -1
+end
+
+local digit, hex = R "09", R("09", "af", "AF")
+local letter = R("az", "AZ", "\128\255") + P "_"
+local word = letter * (letter + digit + P "$") ^ 0
+local exponent = S "eE" * S "+-" ^ -1 * digit ^ 1
+local number = P "0" * S "xX" * hex ^ 1 + (digit ^ 1 * (P "." * digit ^ 0) ^ -1 + P "." * digit ^ 1) * exponent ^ -1
+local line_end = (1 - S "\r\n") ^ 0
+local block = P "/*" * (1 - P "*/") ^ 0 * P "*/" ^ -1
+local nested = P { "/*" * (V(1) + (1 - P "*/" - P "/*")) ^ 0 * P "*/" ^ -1 }
+local operators = P "->>" + "||" + "<<" + ">>" + "<=>" + "<=" + ">=" + "<>" + "!=" + "==" + "->" + "::" + ":=" + "&&"
+  + "!~*" + "!~" + "~*" + "@>" + "<@" + S "+-*/%<>=&|~!^(),;.[]{}:?@#"
+local parameter = P "?" * digit ^ 1 + S ":@" * word + P "$" * (word + digit ^ 1)
+-- PostgreSQL: $tag$ text $tag$
+local tag = (letter * (letter + digit) ^ 0) ^ -1
+local same_tag = Cmt(C(tag) * Cb "tag", function(_, at, seen, opened) return seen == opened and at end)
+local dollar_text = P "$" * Cg(tag, "tag") * "$" * (1 - P "$" * same_tag * "$") ^ 0 * (P "$" * tag * "$") ^ -1
+
+local function token(kind, pattern) return Ct(Cp() * Cc(kind) * pattern * Cp()) end
+
+local function grammar(parts)
+  local one = token("space", S " \t\r\n\f\v" ^ 1) + token("comment", parts.comment)
+    + token("string", parts.string) + token("blob", S "xX" * between("'", "'"))
+    + token("quoted", parts.quoted) + token("number", number) + token("name", word)
+    + token("parameter", parameter) + token("operator", operators) + token("unknown", P(1))
+  return Ct(one ^ 0)
+end
+
+local line_comment = P "--" * line_end
+local GRAMMARS = {
+  sqlite = grammar {
+    comment = line_comment + block, string = between("'", "'"),
+    quoted = between('"', '"') + between("`", "`") + P "[" * (1 - P "]") ^ 0 * P "]" ^ -1,
+  },
+  postgresql = grammar {
+    comment = line_comment + nested, string = S "eE" * between("'", "'", true) + between("'", "'") + dollar_text,
+    quoted = between('"', '"'),
+  },
+  mysql = grammar {
+    comment = P "--" * (#S " \t\r\n" + -P(1)) * line_end + "#" * line_end + -(P "/*" * S "!+") * block,
+    string = between("'", "'", true) + between('"', '"', true) + block, -- /*! … */ and hints are not comments: kept
+    quoted = between("`", "`"),
+  },
+}
+GRAMMARS.postgres = GRAMMARS.postgresql
+
+local function contents(kind, text)
+  if kind ~= "string" and kind ~= "quoted" then return text end
+  local open = text:match "^[eE]?(['\"`%[])"
+  if open == nil then return (text:gsub("^%$[%w_]*%$", ""):gsub("%$[%w_]*%$$", "")) end
+  local from = text:find(open, 1, true) + 1
+  local close = open == "[" and "]" or open
+  local to = #text >= from and text:sub(-1) == close and #text - 1 or #text
+  local inner = text:sub(from, to)
+  if open == "[" then return inner end
+  return (inner:gsub(open .. open, open))
+end
+
+---The tokens of a text, blanks and comments too: their texts joined are the text.
+---@param text string
+---@param dialect? string  sqlite (default), postgresql, mysql
+---@return sqlune.sql.Token[]
+function M.tokens(text, dialect)
+  local pattern = GRAMMARS[dialect or "sqlite"] or error("no SQL dialect '" .. tostring(dialect) .. "'", 2)
+  local words = keywords[dialect == "postgres" and "postgresql" or dialect or "sqlite"]
+  local list = pattern:match(text)
+  for i, raw in ipairs(list) do
+    local start, kind, stop = raw[1], raw[2], raw[#raw] - 1
+    local piece = text:sub(start, stop)
+    if kind == "name" and words[piece:upper()] then kind = "keyword" end
+    list[i] = { kind = kind, text = piece, value = contents(kind, piece), start = start, stop = stop }
+  end
+  for i, one in ipairs(list) do -- a word beside a dot is a name: T2.end
+    if one.kind == "keyword" then
+      local before, after = list[i - 1], list[i + 1]
+      if before and before.text == "." or after and after.text == "." then one.kind = "name" end
+    end
+  end
+  return list
+end
+
+---The tokens that mean something: no blanks, no comments.
+---@param text string
+---@param dialect? string
+---@return sqlune.sql.Token[]
+function M.significant(text, dialect)
+  local list = {}
+  for _, one in ipairs(M.tokens(text, dialect)) do
+    if one.kind ~= "space" and one.kind ~= "comment" then list[#list + 1] = one end
+  end
+  return list
+end
+
+---SQLite takes '…' for a name beside a dot and after FROM, JOIN, AS.
+local function string_is_name(list, i)
+  local before, after = list[i - 1], list[i + 1]
+  if after and after.text == "." or before and before.text == "." then return true end
+  local lead = before and before.text:upper()
+  return lead == "FROM" or lead == "JOIN" or lead == "AS"
+end
+
+---The names in a statement, lower-cased, quotes removed: {customer = true, ["free meal count (k-12)"] = true}. String
+---literals do not count; what SQLite may read as a name ("…", and '…' in a name's place) does.
+---@param text string
+---@param dialect? string
+---@return table<string, boolean>
+function M.identifiers(text, dialect)
+  local set, list = {}, M.significant(text, dialect)
+  for i, one in ipairs(list) do
+    local is_name = one.kind == "name" or one.kind == "quoted"
+      or one.kind == "string" and (dialect or "sqlite") == "sqlite" and string_is_name(list, i)
+    if is_name then set[one.value:lower()] = true end
+  end
+  return set
+end
+
+---Whether a statement reads columns that it does not name: SELECT *, t.*, NATURAL JOIN. count(*) does not.
+---@param text string
+---@param dialect? string
+---@return boolean
+function M.reads_unnamed(text, dialect)
+  local list = M.significant(text, dialect)
+  for i, one in ipairs(list) do
+    local before = list[i - 1]
+    if one.text == "*" and before then
+      local lead = before.text:upper()
+      if lead == "SELECT" or lead == "DISTINCT" or lead == "ALL" or lead == "," or lead == "." then return true end
+    end
+    if one.kind == "keyword" and one.text:upper() == "NATURAL" then return true end
+  end
+  return false
+end
+
+---A statement on one line: runs of blanks and comments become one blank; literals and quoted names stay byte for byte.
+---@param text string
+---@param dialect? string
+---@return string
+function M.squeeze(text, dialect)
+  local parts = {}
+  for _, one in ipairs(M.tokens(text, dialect)) do
+    local blank = one.kind == "space" or one.kind == "comment"
+    if not blank then
+      parts[#parts + 1] = one.text
+    elseif #parts > 0 and parts[#parts] ~= " " then
+      parts[#parts + 1] = " "
+    end
+  end
+  if parts[#parts] == " " then parts[#parts] = nil end
+  return table.concat(parts)
+end
+
+---The statement in a model's answer: the last fenced block (```sql, ```sqlite, ```SQL, ``` …), else the text up to a
+---lone closing fence; blanks around it removed.
+---@param text string
+---@return string
+function M.unfence(text)
+  local last
+  for body in (text .. "\n"):gmatch "```[%a%d]*[ \t]*\r?\n(.-)\n?%f[`\0]```" do last = body end
+  if not last then
+    local before, after = text:match "^(.-)```[%a%d]*(.*)$"
+    if before and before:find "%S" then
+      last = before -- the prompt ended with the opening fence: this is the closing one
+    else
+      last = after and after:gsub("```.*$", "") or text
+    end
+  end
+  return (last:gsub("^%s+", ""):gsub("%s+$", ""))
+end
+
+return M

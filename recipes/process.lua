@@ -1,0 +1,30 @@
+-- recipes/process.lua: raw questions and their databases become items that hold their M-Schema.
+local sq = require "sqlune"
+local config, term = sq.config, sq.term
+
+local cfg = config.parse(arg, {
+  raw      = config.path "questions: db_id or db_name, question, evidence, SQL (JSON or JSON Lines)",
+  db       = config.path "folder of databases, or a connection file such as db_conn.json",
+  out      = config.path "folder for the items, the schemas and datasets.json",
+  name     = config.string("name of the data set; none: the name of the raw file", false),
+  datasets = config.path("config that lists the data set; none: OUT/datasets.json", false),
+  examples = config.integer("example values that the M-Schema shows of a column", 3, { min = 0 }),
+  data_aug = config.boolean("assemble may augment these items", true),
+  skip_missing = config.boolean "leave out questions whose database does not exist",
+  json     = false,
+  dry_run  = false,
+})
+
+local summary, message = sq.data.process(cfg)
+if not summary then config.fail(message) end
+
+if cfg.json then
+  print(sq.json.encode(summary))
+  return
+end
+local shown = table.move(summary.rows, 1, 20, 1, {})
+print(term.table { columns = { "database", "items", "tables", "columns", "characters" }, rows = shown })
+if #summary.rows > #shown then print(("  … and %d more"):format(#summary.rows - #shown)) end
+if summary.skipped > 0 then print(("  %s left out: no database"):format(term.plural(summary.skipped, "item"))) end
+print(("  %s of %s%s"):format(term.plural(summary.items, "item"), term.plural(#summary.rows, "database"),
+  cfg.dry_run and ", nothing written" or ": " .. summary.path .. ", listed in " .. summary.datasets))

@@ -1,0 +1,80 @@
+/* Schemas: making and filling them, and the choice of a dialect's reader. See catalog.h. */
+#include "db/catalog.h"
+
+sqn_schema *sqn_schema_new(sqn_err *e) { return sqn_calloc(1, sizeof(sqn_schema), e); }
+
+void sqn_schema_release(sqn_schema *s) {
+    if (s == NULL) return;
+    sqn_arena_release(&s->arena);
+    sqn_free(s);
+}
+
+sqn_status sqn_schema_text(sqn_schema *s, const char *bytes, size_t n, sqn_text *out, sqn_err *e) {
+    *out = (sqn_text){NULL, 0};
+    if (bytes == NULL) return SQN_OK;
+    *out = (sqn_text){sqn_arena_copy(&s->arena, bytes, n, e), n};
+    return out->at ? SQN_OK : SQN_NOMEM;
+}
+
+sqn_schema_table *sqn_schema_add_table(sqn_schema *s, sqn_err *e) {
+    void *list = sqn_arena_list(&s->arena, s->tables, s->table_count, sizeof *s->tables, e);
+    if (list == NULL) return NULL;
+    s->tables = list;
+    return &s->tables[s->table_count++];
+}
+
+sqn_schema_column *sqn_schema_add_column(sqn_schema *s, sqn_schema_table *t, sqn_err *e) {
+    void *list = sqn_arena_list(&s->arena, t->columns, t->column_count, sizeof *t->columns, e);
+    if (list == NULL) return NULL;
+    t->columns = list;
+    return &t->columns[t->column_count++];
+}
+
+sqn_schema_key *sqn_schema_add_key(sqn_schema *s, sqn_err *e) {
+    void *list = sqn_arena_list(&s->arena, s->keys, s->key_count, sizeof *s->keys, e);
+    if (list == NULL) return NULL;
+    s->keys = list;
+    return &s->keys[s->key_count++];
+}
+
+sqn_status sqn_schema_add_text(sqn_schema *s, sqn_text_list *l, sqn_text t, sqn_err *e) {
+    void *list = sqn_arena_list(&s->arena, l->items, l->n, sizeof *l->items, e);
+    if (list == NULL) return SQN_NOMEM;
+    l->items = list;
+    l->items[l->n++] = t;
+    return SQN_OK;
+}
+
+sqn_status sqn_schema_add_list(sqn_schema *s, sqn_text_lists *l, sqn_text_list t, sqn_err *e) {
+    void *list = sqn_arena_list(&s->arena, l->items, l->n, sizeof *l->items, e);
+    if (list == NULL) return SQN_NOMEM;
+    l->items = list;
+    l->items[l->n++] = t;
+    return SQN_OK;
+}
+
+bool sqn_text_list_equal(const sqn_text_list *a, const sqn_text_list *b) {
+    if (a->n != b->n) return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (!sqn_text_equal(a->items[i], b->items[i])) return false;
+    return true;
+}
+
+sqn_status sqn_catalog_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema **out,
+                            sqn_err *e) {
+    sqn_status status;
+    const char *db_id = o->db_id ? o->db_id : "Anonymous";
+    if (o->include != NULL && o->ignore != NULL)
+        return SQN_FAIL(e, SQN_MISUSE, "give 'include_tables' or 'ignore_tables', not both");
+    sqn_schema *s = sqn_schema_new(e);
+    if (s == NULL) return SQN_NOMEM;
+    SQN_GOTO(sqn_schema_text(s, db_id, strlen(db_id), &s->db_id, e));
+    if (o->schema != NULL)
+        SQN_GOTO(sqn_schema_text(s, o->schema, strlen(o->schema), &s->schema, e));
+    SQN_GOTO(sqn_catalog_sqlite_read(c, o, s, e));
+    *out = s;
+    return SQN_OK;
+fail:
+    sqn_schema_release(s);
+    return status;
+}

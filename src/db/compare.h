@@ -1,0 +1,53 @@
+/* When two results are the same: equality of cells, sets and bags of rows.
+ *
+ * Rules: cells are equal as values of Python are: integers, doubles, booleans and decimals when
+ * their exact values are (1 = 1.0, 2^53+1 differs from the double 2^53, no rounding anywhere); text
+ * and blobs byte by byte; NULL equals NULL; NaN equals nothing, itself included; instants with a
+ * zone by the instant. Arrays, JSON and intervals compare by the server's text. Results without
+ * rows are the same whatever their columns.
+ */
+#ifndef SQN_DB_COMPARE_H
+#define SQN_DB_COMPARE_H
+
+#include "core/err.h"
+#include "db/value.h"
+
+typedef struct sqn_rows {
+    int columns;
+    int64_t rows;
+    const sqn_cell *cells; /* borrowed; [rows * columns], row after row */
+} sqn_rows;
+
+bool sqn_cell_equal(const sqn_cell *a, const sqn_cell *b);
+/* Equal cells have equal hashes. */
+uint64_t sqn_cell_hash(const sqn_cell *c);
+
+/* Both tables with each cell replaced by a number: equal cells share one, all others differ. */
+typedef struct sqn_pair {
+    int columns[2];
+    int64_t rows[2];
+    uint32_t *ids[2]; /* owned; [rows * columns] */
+} sqn_pair;
+sqn_status sqn_pair_new(const sqn_rows *a, const sqn_rows *b, sqn_pair *out, sqn_err *e);
+void sqn_pair_release(sqn_pair *p);
+
+/* The sets of rows are equal: order and repetitions do not count, the order of columns does. */
+sqn_status sqn_pair_same_set(const sqn_pair *p, bool *same, sqn_err *e);
+/* Some permutation of the second's columns makes the bags of rows equal. Columns that could be
+ * matched in more ways than the search may try (never seen but on purpose) are SQN_LIMIT. */
+sqn_status sqn_pair_same_bag(const sqn_pair *p, bool *same, sqn_err *e);
+
+/* Hashes shared by compare.c and match.c. */
+static inline uint64_t sqn_mix(uint64_t x) {
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93u;
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93u;
+    return x ^ (x >> 32);
+}
+
+/* The bags of rows are equal when column i of the first meets column to[i] of the second (NULL:
+ * the same place). Tables of one size. */
+sqn_status sqn_pair_equal_under(const sqn_pair *p, const int *to, bool *same, sqn_err *e);
+
+#endif

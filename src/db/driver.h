@@ -1,0 +1,99 @@
+/* Databases behind one structure: connect, run, fetch typed rows, cancel, close.
+ *
+ * Rules: SQL that arrives here was reviewed by nobody. A connection is read-only, a statement has a
+ * deadline and limits, and exactly one statement runs at a time on a connection. A connection
+ * belongs to one thread at a time; only sqn_conn_cancel may come from another. What a statement may
+ * not do is SQN_DENIED, a passed deadline SQN_TIMEOUT, a limit SQN_LIMIT, ^C SQN_INTERRUPT,
+ * anything else the database refuses SQN_DB.
+ */
+#ifndef SQN_DB_DRIVER_H
+#define SQN_DB_DRIVER_H
+
+#include "core/arena.h"
+#include "db/value.h"
+
+typedef struct sqn_conn sqn_conn;
+typedef struct sqn_result sqn_result;
+
+typedef struct sqn_conn_options {
+    const char *dialect;             /* "sqlite"; NULL means it */
+    const char *path;                /* of a file database */
+    const char *host, *user;         /* of a server; unused by SQLite */
+    const char *password, *database; /* of a server; unused by SQLite */
+    int port;                        /* of a server; 0 = its default */
+    double timeout;                  /* seconds per statement; 0 = 30 */
+    int64_t max_rows, max_bytes;     /* of one result; 0 = SQN_DB_MAX_ROWS, SQN_DB_MAX_BYTES */
+    int64_t max_length;              /* bytes of one value; 0 = SQN_DB_MAX_LENGTH */
+} sqn_conn_options;
+
+#define SQN_DB_TIMEOUT 30.0
+#define SQN_DB_MAX_ROWS ((int64_t)1000000)
+#define SQN_DB_MAX_BYTES ((int64_t)256 << 20)
+#define SQN_DB_MAX_LENGTH ((int64_t)1 << 20)
+
+typedef struct sqn_run_options {
+    double timeout;    /* seconds; 0 = the connection's */
+    int64_t max_rows;  /* 0 = the connection's; more rows than this are SQN_LIMIT */
+    int64_t max_bytes; /* 0 = the connection's; counts 16 a cell and its bytes */
+    bool trusted;      /* SQL of our own catalogs: not checked against the list of allowed acts */
+} sqn_run_options;
+
+typedef struct sqn_driver {
+    const char *dialect;
+    sqn_status (*connect)(const sqn_conn_options *o, sqn_conn **out /* owned */, sqn_err *e);
+    /* Starts the one statement in sql. `deadline` is a moment of sqn_db_clock, INFINITY for none.
+     */
+    sqn_status (*run)(sqn_conn *c, const char *sql, size_t n, double deadline, bool trusted,
+                      sqn_err *e);
+    int (*columns)(sqn_conn *c);
+    const char *(*column_name)(sqn_conn *c, int i); /* borrowed until finish */
+    /* *row: borrowed until the next call, NULL after the last row. */
+    sqn_status (*next)(sqn_conn *c, const sqn_cell **row, sqn_err *e);
+    void (*finish)(sqn_conn *c); /* ends the statement; does nothing if none runs */
+    void (*cancel)(sqn_conn *c); /* any thread */
+    void (*close)(sqn_conn *c);
+} sqn_driver;
+
+/* What every driver's connection begins with; set by sqn_conn_open. */
+struct sqn_conn {
+    const sqn_driver *driver;
+    sqn_run_options defaults;
+    int64_t rows, bytes;         /* fetched by the statement that runs */
+    int64_t max_rows, max_bytes; /* of the statement that runs */
+};
+
+extern const sqn_driver sqn_driver_sqlite;
+
+sqn_status sqn_conn_open(const sqn_conn_options *o, sqn_conn **out /* owned */, sqn_err *e);
+void sqn_conn_close(sqn_conn *c); /* accepts NULL */
+
+/* One statement, row by row. `o` may be NULL. After a failure the statement has ended. */
+sqn_status sqn_conn_run(sqn_conn *c, const char *sql, size_t n, const sqn_run_options *o,
+                        sqn_err *e);
+int sqn_conn_columns(sqn_conn *c);
+const char *sqn_conn_column_name(sqn_conn *c, int i); /* borrowed until finish */
+sqn_status sqn_conn_next(sqn_conn *c, const sqn_cell **row /* borrowed until the next call */,
+                         sqn_err *e);
+void sqn_conn_finish(sqn_conn *c);
+void sqn_conn_cancel(sqn_conn *c); /* any thread: the running statement ends with SQN_INTERRUPT */
+
+/* One statement, all rows. Cells and names live as long as the result. */
+struct sqn_result {
+    int columns;
+    int64_t rows;
+    const char **names; /* [columns] */
+    sqn_cell *cells;    /* [rows * columns], row after row */
+    double seconds;     /* from the start of the statement to its last row */
+    sqn_arena bytes;    /* private: where names and values lie */
+};
+sqn_status sqn_conn_query(sqn_conn *c, const char *sql, size_t n, const sqn_run_options *o,
+                          sqn_result **out /* owned */, sqn_err *e);
+void sqn_result_release(sqn_result *r); /* accepts NULL */
+
+double sqn_db_clock(void); /* seconds, monotonic */
+
+/* A new SQLite file made by a script: trusted SQL, any number of statements. SQN_IO if the file
+ * exists already; nothing is left behind on a failure. */
+sqn_status sqn_sqlite_create(const char *path, const char *script, size_t n, sqn_err *e);
+
+#endif

@@ -1,0 +1,148 @@
+/* Rows by index: gather, scatter, embedding, writing rows of a cache. */
+#include <string.h>
+
+#include "tensor/ops.h"
+
+/* [rows, ...]: elements of one row. */
+static int64_t row_size(const sqn_tensor *x) {
+    int64_t n = 1;
+    for (int d = 1; d < x->ndim; d++) n *= x->shape[d];
+    return n;
+}
+
+static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *index, int lead,
+                            const int64_t *lead_shape, sqn_err *e) {
+    int64_t shape[2 * SQN_MAX_DIMS];
+    int ndim = lead + x->ndim - 1;
+    if (ndim > SQN_MAX_DIMS) {
+        SQN_FAIL(e, SQN_MISUSE, "%s: too many dimensions", name);
+        return NULL;
+    }
+    memcpy(shape, lead_shape, (size_t)lead * sizeof *shape);
+    memcpy(shape + lead, x->shape + 1, (size_t)(x->ndim - 1) * sizeof *shape);
+    sqn_tensor *y = sqn_tensor_new(x->dtype, ndim, shape, e);
+    if (y == NULL) return NULL;
+    sqn_k_gather_rows k = {sqn_tensor_numel(index), row_size(x) * (int64_t)sqn_dtype_size(x->dtype),
+                           sqn_tensor_data(x), sqn_tensor_data(index), sqn_tensor_data(y)};
+    if (sqn_kernel_result(sqn_tensor_kernels(x)->gather_rows(&k, NULL), name, x, e) == SQN_OK)
+        return y;
+    sqn_tensor_release(y);
+    return NULL;
+}
+
+static sqn_status scatter(const char *name, const sqn_tensor *x, const sqn_tensor *index,
+                          sqn_tensor *y, bool add, sqn_err *e) {
+    sqn_k_scatter_rows k = {
+        x->dtype,    y->dtype,           sqn_tensor_numel(index), row_size(y),
+        y->shape[0], sqn_tensor_data(x), sqn_tensor_data(index),  sqn_tensor_data(y),
+        add};
+    y->storage->version++;
+    return sqn_kernel_result(sqn_tensor_kernels(x)->scatter_rows(&k, NULL), name, x, e);
+}
+
+/* saved[0]: index; i: shape of x. Adds straight into a leaf's gradient, so an embedding's is never
+ * made twice. */
+static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                              sqn_err *e) {
+    sqn_tensor *grad;
+    bool fresh;
+    SQN_TRY(sqn_node_leaf_grad(n, 0, &grad, &fresh, e));
+    if (grad == NULL) {
+        grad = din[0] = sqn_tensor_zeros(dout[0]->dtype, (int)n->f[0], n->i, e);
+        if (grad == NULL) return SQN_NOMEM;
+    } else if (fresh) {
+        memset(sqn_tensor_data(grad), 0, sqn_tensor_bytes(grad));
+    }
+    return scatter(n->op, dout[0], n->saved[0], grad, true, e);
+}
+
+static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, sqn_err *e) {
+    sqn_node *node = NULL;
+    sqn_tensor *index = NULL, *y = NULL;
+    if (x0->ndim < 1) return sqn_op_fail(c, e, "rows of a single number");
+    sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
+    sqn_status status = e->code ? e->code : SQN_MISUSE;
+    if (x == NULL || (index = sqn_op_index(c, ids, x->shape[0], 0, e)) == NULL) goto fail;
+    y = gathered(c->name, x, index, ids->ndim, ids->shape, e);
+    if (y == NULL) goto fail;
+    SQN_GOTO(sqn_node_new(&node, c->name, gather_back, 1, &x0, e));
+    if (node != NULL) {
+        sqn_node_save(node, index);
+        memcpy(node->i, x->shape, sizeof node->i);
+        node->f[0] = x->ndim;
+    }
+    status = sqn_op_result(c, node, 0, y);
+    y = NULL;
+fail:
+    if (status != SQN_OK && e->code != SQN_OK) status = e->code;
+    sqn_node_release(node);
+    sqn_tensor_release(y);
+    sqn_tensor_release(index);
+    sqn_tensor_release(x);
+    return status;
+}
+
+sqn_status sqn_op_gather_rows(sqn_call *c, sqn_err *e) {
+    return gather(c, c->arg[0].t, c->arg[1].t, e);
+}
+
+sqn_status sqn_op_embedding(sqn_call *c, sqn_err *e) {
+    SQN_TRY(sqn_op_float(c, c->arg[1].t, e));
+    if (c->arg[1].t->ndim != 2) return sqn_op_fail(c, e, "weight is [V, C]");
+    return gather(c, c->arg[1].t, c->arg[0].t, e);
+}
+
+static sqn_status scatter_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                               sqn_err *e) {
+    din[0] = gathered(n->op, dout[0], n->saved[0], 1, n->saved[0]->shape, e);
+    return din[0] ? SQN_OK : SQN_NOMEM;
+}
+
+sqn_status sqn_op_scatter_rows(sqn_call *c, sqn_err *e) {
+    sqn_tensor *x0 = c->arg[0].t, *index = NULL, *y = NULL;
+    sqn_node *node = NULL;
+    int64_t shape[SQN_MAX_DIMS];
+    SQN_TRY(sqn_op_float(c, x0, e));
+    if (x0->ndim < 1 || c->arg[1].t->ndim != 1 || x0->shape[0] != c->arg[1].t->shape[0])
+        return sqn_op_fail(c, e, "x is [n, ...] and index [n]");
+    memcpy(shape, x0->shape, sizeof shape);
+    shape[0] = c->arg[2].i;
+    sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
+    sqn_status status = SQN_MISUSE;
+    if (x == NULL || (index = sqn_op_index(c, c->arg[1].t, shape[0], 0, e)) == NULL ||
+        (y = sqn_tensor_zeros(x->dtype, x->ndim, shape, e)) == NULL)
+        goto fail;
+    SQN_GOTO(scatter(c->name, x, index, y, true, e));
+    SQN_GOTO(sqn_node_new(&node, c->name, scatter_back, 1, &x0, e));
+    if (node != NULL) sqn_node_save(node, index);
+    status = sqn_op_result(c, node, 0, y);
+    y = NULL;
+fail:
+    if (status != SQN_OK && e->code != SQN_OK) status = e->code;
+    sqn_node_release(node);
+    sqn_tensor_release(y);
+    sqn_tensor_release(index);
+    sqn_tensor_release(x);
+    return status;
+}
+
+sqn_status sqn_op_write_rows_(sqn_call *c, sqn_err *e) {
+    sqn_tensor *x = c->arg[0].t, *rows = NULL, *index = NULL;
+    char s[96], t[96];
+    SQN_TRY(sqn_op_same_dtype(c, x, c->arg[2].t, e));
+    if (!sqn_tensor_is_contiguous(x) || x->ndim < 1 || row_size(x) != row_size(c->arg[2].t) ||
+        c->arg[2].t->shape[0] != sqn_tensor_numel(c->arg[1].t))
+        return sqn_op_fail(c, e, "%s does not fit into %s", sqn_tensor_describe(c->arg[2].t, s),
+                           sqn_tensor_describe(x, t));
+    sqn_status status = SQN_MISUSE;
+    if ((index = sqn_op_index(c, c->arg[1].t, x->shape[0], 0, e)) == NULL ||
+        (rows = sqn_tensor_as(c->arg[2].t, x->dtype, e)) == NULL)
+        goto fail;
+    SQN_GOTO(scatter(c->name, rows, index, x, false, e));
+    status = sqn_op_result(c, NULL, 0, sqn_tensor_retain(x));
+fail:
+    if (status != SQN_OK && e->code != SQN_OK) status = e->code;
+    sqn_tensor_release(rows);
+    sqn_tensor_release(index);
+    return status;
+}

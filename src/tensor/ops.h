@@ -1,0 +1,69 @@
+/* Operators: one uniform call, so that the list in ops.def is all that a caller needs.
+ *
+ * Rules: arguments lie in `arg` in the signature's order, tensors borrowed; results are owned and
+ * put into `out`. An operator checks dtypes and shapes and names itself in its errors; on failure
+ * no output is set.
+ */
+#ifndef SQN_TENSOR_OPS_H
+#define SQN_TENSOR_OPS_H
+
+#include "tensor/autograd.h"
+
+enum { SQN_OP_ARGS = 14, SQN_OP_OUTPUTS = 2 };
+
+typedef struct sqn_arg {
+    bool present;
+    sqn_tensor *t;       /* t, borrowed */
+    sqn_tensor **list;   /* l, borrowed */
+    const int64_t *ints; /* v, borrowed */
+    const char *text;    /* s, borrowed */
+    int64_t count;       /* of list and ints */
+    int64_t i;           /* i, b; d: from 0, not yet wrapped: see sqn_op_dim */
+    double f;
+} sqn_arg;
+
+typedef struct sqn_call {
+    const char *name; /* borrowed, static: the operator's */
+    sqn_arg arg[SQN_OP_ARGS];
+    sqn_tensor *out[SQN_OP_OUTPUTS]; /* owned */
+} sqn_call;
+
+typedef sqn_status (*sqn_op_fn)(sqn_call *c, sqn_err *e);
+
+typedef struct sqn_op_info {
+    const char *name, *signature, *doc;
+    int outputs;
+    bool differentiable;
+    sqn_op_fn run;
+} sqn_op_info;
+
+typedef enum sqn_op {
+#define OP(name, outputs, signature, grad, doc) SQN_OP_##name,
+#include "tensor/ops.def"
+#undef OP
+    SQN_OP_COUNT
+} sqn_op;
+
+#define OP(name, outputs, signature, grad, doc) sqn_status sqn_op_##name(sqn_call *c, sqn_err *e);
+#include "tensor/ops.def"
+#undef OP
+
+extern const sqn_op_info sqn_op_list[SQN_OP_COUNT];
+
+/* ---- what the op_*.c files share (op_common.c) ---- */
+
+sqn_status sqn_op_fail(const sqn_call *c, sqn_err *e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+sqn_status sqn_op_float(const sqn_call *c, const sqn_tensor *x,
+                        sqn_err *e); /* f32, bf16 or f64, or an error */
+sqn_status sqn_op_same_dtype(const sqn_call *c, const sqn_tensor *a, const sqn_tensor *b,
+                             sqn_err *e);
+sqn_status sqn_op_dim(const sqn_call *c, const sqn_tensor *x, int64_t dim, int *out, sqn_err *e);
+sqn_dtype sqn_accumulator(sqn_dtype t); /* f64 for f64, else f32 */
+/* +1: i64, contiguous; every value in [0, limit) or equal to `also` (say -100). */
+sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, sqn_err *e);
+/* Puts `out` (owned, may be NULL after a failure) into the call's next place; records it on `node`
+ * if that is set. */
+sqn_status sqn_op_result(sqn_call *c, sqn_node *node, int place, sqn_tensor *out);
+
+#endif

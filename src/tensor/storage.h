@@ -1,0 +1,40 @@
+/* Reference-counted bytes on a device: what tensors and their views share.
+ *
+ * Rules: CPU blocks are 64-byte aligned and come from a cache of size classes, so that a training
+ * step that repeats its shapes touches no new pages; blocks of 4 MiB and more ask for huge pages.
+ * Counts are per device. One thread at a time uses a storage (one Lua state per thread and rank);
+ * the cache itself is thread-safe.
+ */
+#ifndef SQN_TENSOR_STORAGE_H
+#define SQN_TENSOR_STORAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+typedef struct sqn_storage {
+    int32_t references;
+    uint32_t version; /* counts in-place writes: autograd compares it */
+    size_t bytes;
+    void *data;
+    void (*release_owner)(
+        void *owner); /* set: data is borrowed from `owner` (a mapped file), given back by this */
+    void *owner;
+} sqn_storage;
+
+sqn_storage *sqn_storage_new(size_t bytes, sqn_err *e); /* contents undefined */
+/* Bytes that belong to `owner`, which the caller has retained for this storage. */
+sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
+                                void (*release_owner)(void *), sqn_err *e);
+sqn_storage *sqn_storage_retain(sqn_storage *s);
+void sqn_storage_release(sqn_storage *s); /* accepts NULL */
+
+typedef struct sqn_storage_stats {
+    int64_t live_bytes, peak_bytes, cached_bytes, live_blocks;
+} sqn_storage_stats;
+sqn_storage_stats sqn_storage_get_stats(void);
+void sqn_storage_reset_peak(void);
+void sqn_storage_flush_cache(void); /* gives all cached blocks back to the system */
+
+#endif

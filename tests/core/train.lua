@@ -1,0 +1,201 @@
+-- Training: the same run however it is split, resumed, interrupted or killed; a tiny model on conversations of its own.
+local sq = require "sqlune"
+local t = require "tests.check"
+local fs, json, models = sq.fs, sq.json, sq.models
+
+local program = fs.realpath "/proc/self/exe"
+
+local function shell(command)
+  local pipe = io.popen(command .. " 2>&1; echo \"[$?]\"")
+  local text = pipe:read "a"
+  pipe:close()
+  local output, code = text:match "^(.*)%[(%d+)%]\n$"
+  return output, tonumber(code)
+end
+
+---A folder with conversations, a byte-level tokenizer trained on them and a model of 2 layers.
+local function workshop()
+  local dir = t.tmpdir()
+  local items, words = json.array {}, { "name", "total", "price", "shop", "book", "city", "year", "author" }
+  local texts = {}
+  for i = 1, 40 do
+    local a, b = words[i % 8 + 1], words[(i * 3 + 1) % 8 + 1]
+    items[i] = { conversations = json.array {
+      { role = "user", content = ("Which %s has the most %s%s?"):format(a, b, (" really"):rep(i % 5)) },
+      { role = "assistant", content = ("SELECT %s FROM %s"):format(a, b) },
+    } }
+    texts[i] = items[i].conversations[1].content .. " " .. items[i].conversations[2].content
+  end
+  t.ok(json.write(dir .. "/data.json", items))
+  fs.mkdir(dir .. "/model")
+  local tokenizer = t.ok(sq.tokenizer.train { texts = texts, vocab_size = 320, path = dir .. "/model/tokenizer.json",
+    special = { "<|im_start|>", "<|im_end|>" } })
+  local model = t.ok(models.from_config({
+    model_type = "qwen2", hidden_size = 32, intermediate_size = 48, num_hidden_layers = 2, num_attention_heads = 4,
+    num_key_value_heads = 2, vocab_size = tokenizer:vocab_size(), tie_word_embeddings = true,
+  }, { seed = 3 }))
+  t.ok(model:save(dir .. "/model"))
+  return dir
+end
+
+local function sft(dir, out, settings, prefix)
+  local fixed = ("model=%s/model data=%s/data.json out=%s/%s batch_tokens=160 lr=1e-3 epochs=2 --quiet"):format(
+    dir, dir, dir, out)
+  return shell(("%s '%s' sft %s %s"):format(prefix or "", program, fixed, settings or ""))
+end
+
+local function weights(dir, out) return t.ok(fs.sha256(fs.join(dir, out, "model.safetensors"))) end
+
+local function losses(dir, out)
+  local list = {}
+  local it <close> = t.ok(json.items(fs.join(dir, out, "metrics.jsonl")))
+  for entry in it do list[#list + 1] = entry.loss end
+  return list
+end
+
+local cases = {}
+
+cases["one seed gives one result, another seed another"] = function()
+  local dir = workshop()
+  for out, settings in pairs { a = "seed=5", b = "seed=5", c = "seed=6" } do
+    local text, code = sft(dir, out, settings)
+    t.eq(code, 0, text)
+  end
+  t.eq(weights(dir, "a"), weights(dir, "b"))
+  t.ok(weights(dir, "a") ~= weights(dir, "c"))
+  local curve = losses(dir, "a")
+  t.ok(curve[#curve] < curve[1] * 0.9, ("loss went from %g to %g"):format(curve[1], curve[#curve]))
+end
+
+cases["resumed at any step, the weights come out the same"] = function()
+  local dir = workshop()
+  for _, dtype in ipairs { "f32", "bf16" } do
+    t.eq(select(2, sft(dir, "whole" .. dtype, "dtype=" .. dtype)), 0)
+    local steps = #losses(dir, "whole" .. dtype)
+    for _, stop in ipairs { 1, steps // 2, steps - 1 } do
+      local out = dtype .. stop
+      t.eq(select(2, sft(dir, out, ("dtype=%s save_every=%d save_total_limit=0"):format(dtype, stop))), 0)
+      -- Back to the state after a stop at that step: later checkpoints and the result were never written.
+      for _, c in ipairs(sq.train.checkpoints(fs.join(dir, out))) do
+        if c.step > stop then t.ok(fs.remove_tree(c.path)) end
+      end
+      t.ok(fs.remove(fs.join(dir, out, "model.safetensors")))
+      local text, code = sft(dir, out, ("dtype=%s save_every=%d resume=true"):format(dtype, stop))
+      t.eq(code, 0, text)
+      t.eq(weights(dir, out), weights(dir, "whole" .. dtype), out)
+      t.eq(#losses(dir, out), steps, "the log has every step once")
+    end
+  end
+end
+
+cases["killed during a save, the run resumes to the same weights"] = function()
+  local dir = workshop()
+  t.eq(select(2, sft(dir, "whole", "epochs=4")), 0)
+  for _, delay in ipairs { 0.05, 0.12, 0.2, 0.35 } do
+    local out = "killed" .. delay
+    -- Saves after every step: the kill lands in a save or beside one.
+    sft(dir, out, "epochs=4 save_every=1 save_total_limit=2", ("timeout -s KILL %g"):format(delay))
+    local resumed = fs.is_dir(fs.join(dir, out)) and "resume=true" or ""
+    local text, code = sft(dir, out, "epochs=4 save_every=1 save_total_limit=2 " .. resumed)
+    t.eq(code, 0, text)
+    t.eq(weights(dir, out), weights(dir, "whole"), out)
+    for _, name in ipairs(fs.list(fs.join(dir, out))) do t.ok(not name:find "saving", name) end
+  end
+end
+
+cases["checkpoints are kept up to the limit, and a used folder is refused"] = function()
+  local dir = workshop()
+  t.eq(select(2, sft(dir, "run", "save_every=2 save_total_limit=2")), 0)
+  t.eq(#sq.train.checkpoints(fs.join(dir, "run")), 2)
+  local text, code = sft(dir, "run", "")
+  t.eq(code, 1)
+  t.ok(text:find "resume=true", text)
+  text, code = sft(dir, "run", "resume=true seed=9")
+  t.eq(code, 1)
+  t.ok(text:find "other data or settings", text)
+end
+
+cases["a checkpoint opens as a model"] = function()
+  local dir = workshop()
+  t.eq(select(2, sft(dir, "run", "dtype=bf16")), 0)
+  local _s <close> = sq.scope()
+  local model, tokenizer = models.load(fs.join(dir, "run"))
+  t.ok(model, tokenizer)
+  t.eq(model.dtype, "bf16")
+  t.eq(#model:generate(tokenizer:encode "Which", { max_tokens = 5 }), 5)
+end
+
+---Gradients of the mean loss over these batches of samples.
+local function gradients(dir, groups)
+  local conversations, batches = sq.data.conversations, sq.data.batches
+  local model, tokenizer = models.load(dir .. "/model", { train = true })
+  local samples = t.ok(conversations.read(dir .. "/data.json", tokenizer, conversations.template(dir .. "/model"), {}))
+  local data = batches.packed(samples, { batch_tokens = 1e6, accumulation = 1, seed = 1, epochs = 1 })
+  local micro, loss = {}, 0
+  for k, group in ipairs(groups) do micro[k] = data:batch(group) end
+  for _, batch in ipairs(micro) do
+    local part = model:loss_sum(batch) / batches.labelled(micro)
+    part:backward()
+    loss = loss + part:item()
+  end
+  return model, loss
+end
+
+local function compare(dir, a, b)
+  local _s <close> = sq.scope()
+  local one, loss_one = gradients(dir, a)
+  local two, loss_two = gradients(dir, b)
+  t.near(loss_one / loss_two, 1, 1e-5)
+  for name, p in pairs(one.parts.by_name) do
+    local g, h = p.grad, two.parts.by_name[name].grad
+    local d, scale = sq.ops.global_norm({ (g - h):contiguous() }):item(), sq.ops.global_norm({ h }):item()
+    t.ok(d <= 1e-5 * scale + 1e-7, ("%s: %g of %g"):format(name, d, scale))
+  end
+end
+
+cases["accumulation 1 and 4 give the same loss and gradients"] = function()
+  compare(workshop(), { { 1, 2, 3, 4, 5, 6, 7, 8 } }, { { 1, 2, 3 }, { 4 }, { 5, 6 }, { 7, 8 } })
+end
+
+cases["packed and one by one give the same loss and gradients"] = function()
+  local singles = {}
+  for i = 1, 8 do singles[i] = { i } end
+  compare(workshop(), { { 8, 7, 6, 5, 4, 3, 2, 1 } }, singles)
+end
+
+cases["a long answer is never cut: the sample is left out and counted"] = function()
+  local dir = workshop()
+  local text, code = sft(dir, "run", "max_length=40 dry_run=true")
+  t.eq(code, 0, text)
+  t.ok(text:find "left out: longer than max_length", text)
+end
+
+cases["bad input names the file and the place"] = function()
+  local dir = workshop()
+  local function refused(settings, pattern, prepare)
+    prepare()
+    local text, code = sft(dir, "bad", settings)
+    t.ok(code == 1 or code == 2, text)
+    t.ok(text:find(pattern), text)
+    t.ok(not text:find "traceback", text)
+    t.ok(not fs.exists(dir .. "/bad/model.safetensors"))
+  end
+  refused("data=" .. dir .. "/none.json", "none%.json", function() end)
+  refused("data=" .. dir .. "/b.json", "b%.json: item 1 %(line 1%): 'conversations' is missing", function()
+    fs.write(dir .. "/b.json", '[{"id":1}]')
+  end)
+  refused("lrr=1", "did you mean", function() end)
+  refused("", "model%.safetensors", function()
+    local bytes = fs.read(dir .. "/model/model.safetensors")
+    fs.write(dir .. "/model/model.safetensors", bytes:sub(1, #bytes // 2))
+  end)
+  refused("", "config%.json", function() fs.write(dir .. "/model/config.json", '{"model_type": "qwen2"') end)
+end
+
+cases["the memory plan counts what is there"] = function()
+  local total = 0
+  for _, part in ipairs(sq.train.memory_plan(100, "bf16")) do total = total + part[2] end
+  t.eq(total, 100 * (2 + 4 + 4 + 8))
+end
+
+return cases

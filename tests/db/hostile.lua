@@ -1,0 +1,172 @@
+-- Statements that mean harm: none changes a byte of the file or of its folder, none outlives its deadline by 0.2 s.
+local t = require "tests.check"
+local sq = require "sqlune"
+
+local DEADLINE, GRACE = 0.3, 0.2 -- seconds
+
+local function counting(limit)
+  local bound = limit and " LIMIT " .. limit or ""
+  return "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n" .. bound .. ") "
+end
+
+---A text of a million zeros, as `h` of the table `z`.
+local LONG = "WITH z AS MATERIALIZED (SELECT hex(zeroblob(500000)) AS h) "
+
+---Common table expressions that each use the one before twice.
+local function doubling(levels, body)
+  local parts = { "a0 AS (SELECT 1 AS x)" }
+  for i = 1, levels do parts[#parts + 1] = ("a%d AS (%s)"):format(i, (body:gsub("@", "a" .. i - 1))) end
+  return "WITH " .. table.concat(parts, ", ") .. " SELECT 1 FROM a" .. levels
+end
+
+---Not allowed: the code must be SQLUNE_DENIED.
+local denied = {
+  "DROP TABLE item", "DROP VIEW cheap", "DROP INDEX item_name", "DROP TRIGGER item_gone", "DELETE FROM item",
+  "DELETE FROM item RETURNING *", "UPDATE item SET price = 0", "UPDATE item SET price = 0 RETURNING id",
+  "INSERT INTO item VALUES (9, 'x', 1)", "INSERT OR REPLACE INTO item VALUES (1, 'x', 1)",
+  "INSERT INTO item VALUES (1, 'x', 1) ON CONFLICT DO UPDATE SET price = 0", "REPLACE INTO item VALUES (1, 'x', 1)",
+  "WITH a AS (SELECT 1) DELETE FROM item", "WITH a AS (SELECT 1) UPDATE item SET price = 0",
+  "WITH a AS (SELECT 7 AS i) INSERT INTO item SELECT i, 'x', 1 FROM a", "INSERT INTO item DEFAULT VALUES",
+  "CREATE TABLE x (a)", "CREATE TABLE IF NOT EXISTS x (a)", "CREATE TABLE x AS SELECT * FROM item",
+  "CREATE TEMP TABLE x (a)", "CREATE TEMPORARY TABLE x AS SELECT 1", "CREATE VIEW x AS SELECT 1",
+  "CREATE TEMP VIEW x AS SELECT 1", "CREATE INDEX x ON item (price)", "CREATE UNIQUE INDEX x ON item (id)",
+  "CREATE TRIGGER x AFTER INSERT ON item BEGIN DELETE FROM item; END",
+  "CREATE TEMP TRIGGER x AFTER INSERT ON item BEGIN DELETE FROM item; END",
+  "CREATE VIRTUAL TABLE x USING fts5(a)", "CREATE VIRTUAL TABLE x USING rtree(a, b, c)",
+  "CREATE VIRTUAL TABLE temp.x USING dbstat",
+  "ALTER TABLE item RENAME TO other", "ALTER TABLE item ADD COLUMN x", "ALTER TABLE item DROP COLUMN price",
+  "ALTER TABLE item RENAME COLUMN price TO cost",
+  "ATTACH 'other.db' AS other", "ATTACH ':memory:' AS other", "ATTACH DATABASE 'file:x?mode=rwc' AS other",
+  "DETACH main", "VACUUM", "VACUUM main", "VACUUM INTO 'stolen.db'", "REINDEX", "REINDEX item",
+  "ANALYZE", "ANALYZE item",
+  "BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "COMMIT", "ROLLBACK", "END", "SAVEPOINT s", "RELEASE s",
+  "ROLLBACK TO s",
+  "PRAGMA journal_mode", "PRAGMA journal_mode = DELETE", "PRAGMA journal_mode = WAL", "PRAGMA writable_schema = ON",
+  "PRAGMA writable_schema = RESET", "PRAGMA query_only = OFF", "PRAGMA trusted_schema = ON", "PRAGMA user_version = 7",
+  "PRAGMA application_id = 7", "PRAGMA temp_store_directory = '/'", "PRAGMA data_store_directory = '/'",
+  "PRAGMA mmap_size = 9999999999", "PRAGMA cache_size = -99999999", "PRAGMA threads = 64",
+  "PRAGMA hard_heap_limit = 0", "PRAGMA soft_heap_limit = 0", "PRAGMA max_page_count = 1",
+  "PRAGMA encoding = 'UTF-16'",
+  "PRAGMA page_size = 512", "PRAGMA auto_vacuum = 1", "PRAGMA incremental_vacuum", "PRAGMA integrity_check",
+  "PRAGMA quick_check", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA locking_mode = EXCLUSIVE",
+  "PRAGMA synchronous = OFF",
+  "PRAGMA foreign_keys = OFF", "PRAGMA optimize", "PRAGMA shrink_memory", "PRAGMA case_sensitive_like = 1",
+  "PRAGMA table_info(item)", "PRAGMA database_list", "PRAGMA function_list",
+  "SELECT * FROM pragma_table_info('item')", "SELECT * FROM pragma_database_list",
+  "SELECT * FROM pragma_query_only(0)", "SELECT * FROM pragma_user_version",
+  "SELECT load_extension('/tmp/x.so')", "SELECT load_extension('x', 'y')",
+  "SELECT fts3_tokenizer('x')", "SELECT fts3_tokenizer('simple', x'41414141')",
+  "SELECT json_patch('{}', '{}')",
+  "SELECT 1; DROP TABLE item", "SELECT 1;; ", "SELECT 1; SELECT 2", "SELECT 1; ; SELECT 2",
+  "SELECT 1;\vDROP TABLE item",
+  "SELECT 1 /* a */; /* b */ DELETE FROM item",
+  "EXPLAIN DELETE FROM item", "EXPLAIN QUERY PLAN UPDATE item SET price = 1",
+}
+
+---Without end, or nearly: timeout or limit, whichever comes first, and soon.
+local endless = {
+  counting() .. "SELECT count(*) FROM n",
+  counting() .. "SELECT * FROM n",
+  counting() .. "SELECT max(i) FROM n WHERE i < 0",
+  counting() .. "SELECT group_concat(i) FROM n",
+  counting() .. "SELECT json_group_array(i) FROM n",
+  counting() .. "SELECT DISTINCT i % 7 FROM n",
+  counting() .. "SELECT i, zeroblob(10000) FROM n ORDER BY random()",
+  counting() .. "SELECT randomblob(1000000) FROM n",
+  counting() .. "SELECT sum(length(hex(randomblob(500000)))) FROM n",
+  counting() .. "SELECT 1 WHERE EXISTS (SELECT 1 FROM n WHERE i < 0)",
+  counting() .. "SELECT (SELECT count(*) FROM n), 1",
+  counting(1000000) .. "SELECT count(*) FROM n a, n b WHERE a.i + b.i = 0",
+  counting(1000000) .. "SELECT sum(i) OVER (ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING "
+    .. "EXCLUDE CURRENT ROW) FROM n",
+  counting(60000) .. ", j AS MATERIALIZED (SELECT json_group_array(i) AS o FROM n) "
+    .. "SELECT count(*) FROM j, json_each(j.o) a, json_each(j.o) b",
+  "WITH RECURSIVE n(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM n) SELECT length(s) FROM n",
+  "WITH RECURSIVE n(s) AS (SELECT 'x' UNION SELECT s || 'x' FROM n) SELECT count(*) FROM n",
+  "SELECT count(*) FROM " .. ("item, "):rep(40) .. "item",
+  "SELECT * FROM " .. ("item, "):rep(40) .. "item",
+  "SELECT count(*) FROM item " .. ("NATURAL JOIN item "):rep(70),
+  "SELECT count(*) FROM " .. ("(SELECT * FROM item UNION ALL SELECT * FROM item), "):rep(25) .. "item",
+  "SELECT zeroblob(1000000000)", "SELECT randomblob(1000000000)", "SELECT hex(zeroblob(900000))",
+  "SELECT printf('%.*c', 1000000000, 'x')", "SELECT printf('%1000000000d', 1)",
+  "SELECT replace(hex(zeroblob(400000)), '0', hex(zeroblob(400000)))",
+  "SELECT " .. ("length(printf('%.*c', 900000, 'x')), "):rep(600) .. "1",
+  "SELECT " .. ("length(hex(zeroblob(500000))) + "):rep(400) .. "0 FROM item",
+  LONG .. "SELECT h LIKE '%' || substr(h, 1, 9000) || '1%' FROM z",
+  LONG .. "SELECT h LIKE '%' || replace(substr(h, 1, 3000), '0', '%0_') || '1%' FROM z, item, item, item, item, item",
+  LONG .. "SELECT h GLOB '*' || substr(h, 1, 9000) || '1*' FROM z",
+  LONG .. "SELECT length(trim(h || '2', replace(substr(h, 1, 400000), '0', '1') || '0')) FROM z",
+  LONG .. "SELECT sum(instr(a.h, substr(b.h, 1, 400000) || '1')) FROM z a, z b, " .. ("item, "):rep(12) .. "item",
+  LONG .. "SELECT sum(length(replace(z.h, '0', '1'))) FROM z, " .. ("item, "):rep(12) .. "item",
+  LONG .. "SELECT count(*) FROM z a, z b, " .. ("item, "):rep(12) .. "item WHERE a.h = b.h COLLATE NOCASE",
+  doubling(30, "SELECT 1 AS x FROM @, @ LIMIT 2"), doubling(30, "SELECT p.x FROM @ p JOIN @ q"),
+  doubling(60, "SELECT DISTINCT x FROM @ UNION SELECT x FROM @"),
+  doubling(30, "SELECT (SELECT x FROM @) + (SELECT x FROM @) AS x"),
+  "SELECT " .. ("("):rep(5000) .. "1" .. (")"):rep(5000),
+  "SELECT " .. ("1 + "):rep(5000) .. "1",
+  "SELECT 1 " .. ("UNION ALL SELECT 1 "):rep(1000),
+  "SELECT " .. ("x,"):rep(200000) .. "x",
+}
+
+local function small()
+  local folder = t.tmpdir()
+  assert(sq.db.create(folder .. "/a.sqlite", [[
+    CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, price REAL);
+    CREATE INDEX item_name ON item (name);
+    CREATE VIEW cheap AS SELECT * FROM item WHERE price < 2;
+    CREATE TRIGGER item_gone AFTER DELETE ON item BEGIN SELECT 1; END;
+    INSERT INTO item VALUES (1, 'pen', 1.5), (2, 'ink', 4), (3, 'cap', 0.5);
+  ]]))
+  return folder, folder .. "/a.sqlite"
+end
+
+---Runs all statements on one connection; the file, its folder and the connection must stay as they were.
+local function run_all(statements, check)
+  local folder, path = small()
+  local before = assert(sq.fs.sha256(path))
+  local db <close> = assert(sq.db.open(path))
+  for _, sql in ipairs(statements) do
+    local start = sq.sys.clock()
+    local result, message, code = db:query(sql, { timeout = DEADLINE })
+    local took = sq.sys.clock() - start
+    local shown = #sql > 150 and sql:sub(1, 150) .. " …" or sql
+    t.ok(took < DEADLINE + GRACE, ("%.2f s for %s"):format(took, shown))
+    check(shown, result, message, code)
+  end
+  t.eq(sq.fs.list(folder), { "a.sqlite" })
+  t.eq(sq.fs.sha256(path), before)
+  t.eq(assert(db:query "SELECT count(*), sum(price) FROM item").rows, { { 3, 6.0 } })
+end
+
+return {
+  ["what is not allowed is denied"] = function()
+    t.ok(#denied >= 100, #denied)
+    run_all(denied, function(sql, result, message, code)
+      t.eq(result, nil, sql)
+      t.eq(code, "SQLUNE_DENIED", sql .. ": " .. message)
+    end)
+  end,
+
+  ["what does not end is ended"] = function()
+    local ended = 0
+    run_all(endless, function(sql, result, message, code)
+      if result then return end -- some are quick enough on some machines; none may be late
+      ended = ended + 1
+      t.ok(code == "SQLUNE_TIMEOUT" or code == "SQLUNE_LIMIT" or code == "SQLUNE_DB", sql .. ": " .. message)
+    end)
+    t.ok(ended >= 30, ended .. " ended")
+  end,
+
+  ["harmless statements of the same kind work"] = function()
+    local _, path = small()
+    local db <close> = assert(sq.db.open(path))
+    local function value(sql) return assert(db:query(sql)).rows[1][1] end
+    t.eq(value "SELECT sum(value) FROM json_each('[1, 2, 3]')", 6)
+    t.eq(value(counting(1000) .. "SELECT sum(i) FROM n"), 500500)
+    t.eq(value "SELECT count(*) FROM cheap", 2)
+    t.eq(value "SELECT count(*) FROM sqlite_master", 4)
+    t.eq(value(doubling(8, "SELECT x FROM @ UNION SELECT x FROM @")), 1)
+    t.eq(value "WITH t AS (SELECT 1 AS as_many, 'a AS (b)' AS s) SELECT as_many FROM t", 1)
+    t.ok(#assert(db:query "EXPLAIN QUERY PLAN SELECT * FROM item").rows > 0)
+  end,
+}
