@@ -23,7 +23,7 @@ SQLUNE   := $(BUILD)/bin/sqlune
 PARTS    := lua recipes configs examples
 export SQLUNE_SHARED ?= ../shared
 
-.PHONY: all help deps test test-asan test-gc lint format quickstart install uninstall clean
+.PHONY: all help deps test test-asan test-gc test-real lint format quickstart install uninstall clean
 all: $(SQLUNE) ## build build/bin/sqlune
 $(SQLUNE): $(OBJ)
 	@mkdir -p $(@D)
@@ -48,14 +48,17 @@ test: deps ## build and run every test; reference data: $SQLUNE_SHARED, default 
 	SQLUNE_PTY=$(BUILD)/pty $(SQLUNE) tests/run.lua $(ONLY)
 
 test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); ONLY="core/ db/" picks
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" all asan-run \
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 .PHONY: asan-run
-asan-run: $(BUILD)/pty
+asan-run: $(SQLUNE) $(BUILD)/pty
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=$(ASAN_OPTIONS) $(SQLUNE) tests/run.lua $(ONLY)
 
 test-gc: all ## the tests with a collector that works at every allocation
 	SQLUNE_GC=stress $(SQLUNE) tests/run.lua $(ONLY)
+
+test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODEL=folder
+	MODEL=$(MODEL) TEST_GROUP=real $(SQLUNE) tests/run.lua
 
 lint: ## layer rules, file lengths, clang-format, luacheck
 	@tools/lint.sh

@@ -8,7 +8,7 @@ local questions = require "examples.questions"
 local cfg = sq.config.parse(arg, {
   out = sq.config.path "folder for db/*.sqlite, train.json, test.json",
   seed = sq.config.integer("of the draw and of the split", 1),
-  train = sq.config.integer("questions for training", 6000),
+  train = sq.config.integer("questions for training", 12000),
   test = sq.config.integer("questions held out", 200),
 })
 
@@ -43,11 +43,16 @@ end
 if not sq.progress.quiet then
   local shared = questions.overlap(train, test)
   print(sq.term.table {
-    columns = { "questions", "items", "kinds", "combinations", "shared", "same SQL" },
+    columns = { "questions", "items", "kinds", "combinations" },
     rows = {
       { "training", #train, #questions.kinds, combinations(train) },
-      { "held out", #test, #questions.kinds, combinations(test), ("%.0f%%"):format(100 * shared.combination),
-        ("%.0f%%"):format(100 * shared.masked) },
+      { "held out", #test, #questions.kinds, combinations(test) },
     },
   })
+  local counts = {}
+  for i, what in ipairs { "combination", "question", "statement", "masked" } do
+    counts[i] = ("%.0f"):format(shared[what] * #test)
+  end
+  local line = "  held-out items that training has: by combination %s, question %s, SQL %s, SQL without constants %s"
+  print(line:format(table.unpack(counts)))
 end

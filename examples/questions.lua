@@ -145,7 +145,7 @@ end
 ---@class examples.questions.Options
 ---@field databases table<string, table> open connections by database name
 ---@field seed integer|nil  default 1
----@field train integer|nil items for training, default 6000
+---@field train integer|nil items for training, default 12000
 ---@field test integer|nil  held-out items, default 200
 
 ---Draws the training and the held-out questions.
@@ -169,7 +169,7 @@ function M.generate(o)
   for _, item in ipairs(held) do
     taken[item.db_name .. item.question], taken[item.db_name .. M.masked(item.SQL)] = true, true
   end
-  local trained = collect(train, o.train or 6000, function(item)
+  local trained = collect(train, o.train or 12000, function(item)
     return not (taken[item.db_name .. item.question] or taken[item.db_name .. M.masked(item.SQL)])
   end, sources, random)
   return random:shuffle(trained), held

@@ -22,10 +22,11 @@ typedef uint16_t sqn_bf16;
 /* ---- elementwise (map.c, zip.c, copy.c, random.c) ---- */
 
 /* MAP(name, "doc"): y = f(x); alpha and beta are parameters of the function. */
-#define SQN_MAPS(MAP)                                                                          \
-    MAP(NEG)                                                                                   \
-    MAP(EXP) MAP(LOG) MAP(SQRT) MAP(RSQRT) MAP(ABS) MAP(SIGMOID) MAP(SILU) MAP(TANH) MAP(RELU) \
-        MAP(GELU) MAP(COS) MAP(SIN) MAP(SQUARE) MAP(POW) MAP(AFFINE)
+#define SQN_MAPS(MAP)                                                                           \
+    MAP(NEG)                                                                                    \
+    MAP(EXP)                                                                                    \
+    MAP(LOG) MAP(SQRT) MAP(RSQRT) MAP(ABS) MAP(SIGMOID) MAP(SILU) MAP(TANH) MAP(RELU) MAP(GELU) \
+        MAP(COS) MAP(SIN) MAP(SQUARE) MAP(POW) MAP(AFFINE)
 typedef enum sqn_map {
 #define MAP(name) SQN_MAP_##name,
     SQN_MAPS(MAP)
@@ -282,11 +283,12 @@ typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
  * kernels/<device>/<family>. */
 #define SQN_KERNELS(KERNEL)                                                                        \
     KERNEL(map)                                                                                    \
-    KERNEL(map_grad) KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout) KERNEL(reduce)        \
-        KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) KERNEL(scatter_rows) KERNEL(topk) \
-            KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) KERNEL(rms_norm_grad) KERNEL(rope)      \
-                KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) KERNEL(attention_grad)        \
-                    KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq)
+    KERNEL(map_grad)                                                                               \
+    KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout) KERNEL(reduce) KERNEL(softmax)         \
+        KERNEL(softmax_grad) KERNEL(gather_rows) KERNEL(scatter_rows) KERNEL(topk) KERNEL(sample)  \
+            KERNEL(matmul) KERNEL(rms_norm) KERNEL(rms_norm_grad) KERNEL(rope) KERNEL(swiglu)      \
+                KERNEL(swiglu_grad) KERNEL(attention) KERNEL(attention_grad) KERNEL(cross_entropy) \
+                    KERNEL(adamw) KERNEL(norm_sq)
 
 typedef struct sqn_kernel_table {
 #define KERNEL(name) sqn_status (*name)(const sqn_k_##name *args, void *stream);

@@ -1,6 +1,6 @@
 -- recipes/infer.lua: a model answers conversations, many at once, and goes on where it was stopped.
 local sq = require "sqlune"
-local config, fs, json, models, progress = sq.config, sq.fs, sq.json, sq.models, sq.progress
+local config, json, models, progress = sq.config, sq.json, sq.models, sq.progress
 local conversations, answers = sq.data.conversations, require "sqlune.data.answers"
 
 local cfg = config.parse(arg, {

@@ -4,7 +4,8 @@ package.path = "./?.lua;" .. package.path
 local check = require "tests.check"
 local sys = require("sqlune").sys
 
-local groups = { "core", "db", "golden", "fault", "regress", "dist" }
+local groups = os.getenv "TEST_GROUP" and { os.getenv "TEST_GROUP" }
+  or { "core", "db", "golden", "fault", "regress", "dist" }
 local words = { ... }
 local passed, failed, skipped = 0, 0, 0
 local verbose = os.getenv "VERBOSE"

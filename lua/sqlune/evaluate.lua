@@ -116,20 +116,21 @@ end
 
 ---Sums outcomes up, over all and for each name (of a database, a kind of question …) in the order of its first item.
 ---@param outcomes sqlune.evaluate.Outcome[]
----@param names string[]  one for each outcome
+---@param names? string[]  one for each outcome; none: no groups
 ---@return sqlune.evaluate.Counts all
 ---@return sqlune.evaluate.Counts[] groups  each with its `name`
 function M.summary(outcomes, names)
   local all, groups, by_name = new_counts "all", {}, {}
   for i, outcome in ipairs(outcomes) do
-    local group = by_name[names[i]]
-    if not group then
-      group = new_counts(names[i])
-      by_name[names[i]] = group
-      groups[#groups + 1] = group
-    end
     count(all, outcome)
-    count(group, outcome)
+    local name = names and names[i]
+    if name then
+      if not by_name[name] then
+        by_name[name] = new_counts(name)
+        groups[#groups + 1] = by_name[name]
+      end
+      count(by_name[name], outcome)
+    end
   end
   finish(all)
   for _, group in ipairs(groups) do finish(group) end

@@ -74,6 +74,7 @@ function M.shape(config, where)
       hidden = hidden, layers = layers, heads = heads, kv_heads = kv, head_dim = head_dim,
       intermediate = need "intermediate_size", vocabulary = need "vocab_size",
       eps = given(config.rms_norm_eps) or kind.eps, theta = given(config.rope_theta) or kind.theta,
+      padding = given(config.pad_token_id) or -1,
       tied = given(config.tie_word_embeddings) or false,
       qkv_bias = kind.qkv_bias or given(config.attention_bias) or false, windows = windows(config, kind, layers),
     }

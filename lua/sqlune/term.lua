@@ -62,6 +62,23 @@ function M.cut(text, width)
   return width < 1 and "" or text:sub(1, stop - 1) .. "…"
 end
 
+---Breaks a text between words into lines of at most `width` columns.
+---@param text string
+---@param width integer
+---@return string[]
+function M.wrap(text, width)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    if line ~= "" and M.width(line) + 1 + M.width(word) > width then
+      lines[#lines + 1], line = line, word
+    else
+      line = line == "" and word or line .. " " .. word
+    end
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
 ---Columns of a terminal: $COLUMNS, else what the terminal says, else 80.
 ---@param stream? integer  1 stdout (default), 2 stderr
 ---@return integer

@@ -60,7 +60,8 @@ function Run:track(tracked)
   local state = must(json.read(fs.join(self.from.path, "state.json")))
   if state.total ~= self.total or state.samples ~= #self.batches.samples or state.seed ~= self.batches.seed then
     local text = "%s was made with other data or settings (%d steps of %d samples, seed %d; now %d of %d, seed %d)"
-    config.fail(text:format(self.from.path, state.total, state.samples, state.seed, self.total, #self.batches.samples, self.batches.seed))
+    config.fail(text:format(self.from.path, state.total, state.samples, state.seed, self.total,
+      #self.batches.samples, self.batches.seed))
   end
   local _s <close> = sq.scope()
   local weights = must(sq.safetensors.load(fs.join(self.from.path, "model.safetensors")))

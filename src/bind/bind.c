@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "core/interrupt.h"
 #include "tensor/storage.h"
 
 typedef struct state_facts {
@@ -104,14 +105,30 @@ void *bind_test(lua_State *L, int idx, bind_kind kind) {
     return box ? box->self : NULL;
 }
 
+static const char interrupt_mark; /* its address is the error value */
+
+int bind_raise_interrupt(lua_State *L) {
+    sqn_interrupt_take();
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&interrupt_mark);
+    return lua_error(L);
+}
+
+bool bind_is_interrupt(lua_State *L, int idx) {
+    return lua_islightuserdata(L, idx) && lua_touserdata(L, idx) == &interrupt_mark;
+}
+
 int bind_fail(lua_State *L, const sqn_err *e) {
+    if (e->code == SQN_INTERRUPT) return bind_raise_interrupt(L);
     luaL_pushfail(L);
     lua_pushstring(L, e->message);
     lua_pushstring(L, sqn_status_name(e->code));
     return 3;
 }
 
-int bind_raise(lua_State *L, const sqn_err *e) { return luaL_error(L, "%s", e->message); }
+int bind_raise(lua_State *L, const sqn_err *e) {
+    if (e->code == SQN_INTERRUPT) return bind_raise_interrupt(L);
+    return luaL_error(L, "%s", e->message);
+}
 
 int bind_error(lua_State *L, const sqn_err *e) {
     bool raises = e->code == SQN_MISUSE || e->code == SQN_NOMEM || e->code == SQN_INTERRUPT;

@@ -66,7 +66,13 @@ void *bind_check(lua_State *L, int idx, bind_kind kind);
 void *bind_test(lua_State *L, int idx, bind_kind kind);
 bind_box *bind_check_box(lua_State *L, int idx, bind_kind kind);
 
-/* The outside world failed: pushes nil, message, code and returns 3. [-0, +3, e] */
+/* An interrupt travels as one unique light userdata, which the host's pcall, xpcall and coroutines
+ * pass on. Raising it lowers the flag of core/interrupt.h. */
+int bind_raise_interrupt(lua_State *L);        /* [-0, +0, e] */
+bool bind_is_interrupt(lua_State *L, int idx); /* [-0, +0, -] */
+
+/* The outside world failed: pushes nil, message, code and returns 3. An interrupt raises.
+ * [-0, +3, e] */
 int bind_fail(lua_State *L, const sqn_err *e);
 /* The caller's fault: raises "file:line: message". [-0, +0, e] */
 int bind_raise(lua_State *L, const sqn_err *e);

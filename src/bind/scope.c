@@ -68,6 +68,7 @@ static int l_scope(lua_State *L) {
 /* s:keep(t, …) -> t, …: they belong to the scope around this one. */
 static int l_keep(lua_State *L) {
     bind_scope *s = bind_check(L, 1, BIND_SCOPE);
+    if (!s->open) return luaL_argerror(L, 1, "this scope was closed");
     for (int i = 2; i <= lua_gettop(L); i++) {
         bind_check_tensor(L, i);
         bind_handle *h = bind_check(L, i, BIND_TENSOR);

@@ -7,6 +7,7 @@
 
 #include "bind/bind.h"
 #include "core/alloc.h"
+#include "core/interrupt.h"
 
 static int l_clock(lua_State *L) { /* seconds of the monotonic clock */
     struct timespec t;
@@ -39,10 +40,27 @@ static int l_memory(lua_State *L) { /* {live_bytes, live_blocks, peak_bytes} of 
     return 1;
 }
 
+/* Whether ^C or a signal to end has come: what runs now is the clean-up. The signal's number or
+ * false. */
+static int l_interrupted(lua_State *L) {
+    int signal_number = sqn_interrupt_signal();
+    if (signal_number != 0)
+        lua_pushinteger(L, signal_number);
+    else
+        lua_pushboolean(L, 0);
+    return 1;
+}
+
 static lua_Alloc plain_alloc; /* Lua's allocator; the states of all threads share one */
 
+/* A frame for a call (CallInfo: untyped, 64 bytes in Lua 5.4) is always given: Lua calls a
+ * finalizer once, and one that finds no frame is lost with what its object owns. */
+static bool call_frame(const void *p, size_t before, size_t after) {
+    return p == NULL && before == 0 && after == 64;
+}
+
 static void *failing_alloc(void *ud, void *p, size_t before, size_t after) {
-    bool grows = after > (p == NULL ? 0 : before);
+    bool grows = after > (p == NULL ? 0 : before) && !call_frame(p, before, after);
     return grows && sqn_alloc_fault_tick() ? NULL : plain_alloc(ud, p, before, after);
 }
 
@@ -63,11 +81,8 @@ static int l_fail_allocation(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"clock", l_clock},
-    {"isatty", l_isatty},
-    {"columns", l_columns},
-    {"memory", l_memory},
-    {"fail_allocation", l_fail_allocation},
+    {"clock", l_clock},   {"isatty", l_isatty},           {"columns", l_columns},
+    {"memory", l_memory}, {"interrupted", l_interrupted}, {"fail_allocation", l_fail_allocation},
     {NULL, NULL},
 };
 

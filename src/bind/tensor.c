@@ -27,7 +27,7 @@ bind_handle *bind_push_tensor(lua_State *L) {
 
 sqn_tensor *bind_check_tensor(lua_State *L, int idx) {
     bind_handle *h = bind_check(L, idx, BIND_TENSOR);
-    if (h->t == NULL) luaL_argerror(L, idx, "this tensor was used after its scope was closed");
+    if (h->t == NULL) luaL_argerror(L, idx, "this tensor was closed, by itself or with its scope");
     return h->t;
 }
 
@@ -57,6 +57,23 @@ int bind_check_integers(lua_State *L, int idx, int64_t *v, int room, const char 
 
 /* ---- values from Lua ---- */
 
+static void check_fits(lua_State *L, sqn_dtype dtype, int idx) {
+    int whole;
+    if (sqn_dtype_is_float(dtype)) return;
+    lua_Integer v = lua_tointegerx(L, idx, &whole);
+    if (whole && (dtype != SQN_U8 || v == (uint8_t)v) && (dtype != SQN_I32 || v == (int32_t)v))
+        return;
+    luaL_error(L, "%s does not fit %s", luaL_tolstring(L, idx, NULL), sqn_dtype_name(dtype));
+}
+
+void bind_set_number(lua_State *L, sqn_tensor *t, int64_t i, int idx) {
+    check_fits(L, t->dtype, idx);
+    if (lua_isinteger(L, idx) || !sqn_dtype_is_float(t->dtype))
+        sqn_tensor_set_integer(t, i, lua_tointeger(L, idx));
+    else
+        sqn_tensor_set(t, i, lua_tonumber(L, idx));
+}
+
 static int table_shape(lua_State *L, int idx, int64_t shape[SQN_MAX_DIMS]) {
     int ndim = 0, top = lua_gettop(L);
     lua_pushvalue(L, idx);
@@ -72,12 +89,9 @@ static int table_shape(lua_State *L, int idx, int64_t shape[SQN_MAX_DIMS]) {
 
 static void fill_from(lua_State *L, int idx, sqn_tensor *t, int dim, int64_t *at) {
     if (dim == t->ndim) {
-        if (lua_isinteger(L, idx))
-            sqn_tensor_set_integer(t, (*at)++, lua_tointeger(L, idx));
-        else if (lua_type(L, idx) == LUA_TNUMBER)
-            sqn_tensor_set(t, (*at)++, lua_tonumber(L, idx));
-        else
+        if (lua_type(L, idx) != LUA_TNUMBER)
             luaL_error(L, "tensor: element %d is a %s", (int)*at + 1, luaL_typename(L, idx));
+        bind_set_number(L, t, (*at)++, idx);
         return;
     }
     if (!lua_istable(L, idx) || luaL_len(L, idx) != t->shape[dim])
@@ -160,7 +174,11 @@ static int filled(lua_State *L, double value, int opts) {
 
 static int l_zeros(lua_State *L) { return filled(L, 0, 2); }
 static int l_ones(lua_State *L) { return filled(L, 1, 2); }
-static int l_full(lua_State *L) { return filled(L, luaL_checknumber(L, 2), 3); }
+static int l_full(lua_State *L) {
+    double value = luaL_checknumber(L, 2);
+    check_fits(L, option_dtype(L, 3, "f32"), 2);
+    return filled(L, value, 3);
+}
 static int l_empty(lua_State *L) { return finish(L, push_shaped(L, 2), 2); }
 
 static int l_arange(lua_State *L) { /* arange(first, last, opts): integers first … last */
@@ -219,18 +237,14 @@ static int l_rand(lua_State *L) { return random_tensor(L, 0, 0, 1); }
 
 /* ---- gradients on and off ---- */
 
-static int restore_grad(lua_State *L, int status, lua_KContext before) {
-    sqn_grad_set_enabled(before != 0);
-    if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-    return lua_gettop(L);
-}
-
-/* no_grad(fn, …): calls fn with recording off, and gives back what it returns. */
+/* no_grad(fn, …): calls fn with recording off, and gives back what it returns. Without a
+ * continuation, so that fn cannot yield: whoever runs meanwhile would find recording off. */
 static int l_no_grad(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     bool before = sqn_grad_set_enabled(false);
-    int status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, before, restore_grad);
-    return restore_grad(L, status, before);
+    int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    sqn_grad_set_enabled(before);
+    return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
 static int l_grad_enabled(lua_State *L) {

@@ -16,14 +16,13 @@ typedef struct bind_handle {
 /* Pushes an empty handle: fill ->t with an owned tensor. The innermost open scope owns it. [-0, +1,
  * e] */
 bind_handle *bind_push_tensor(lua_State *L);
-/* The tensor at idx; raises if it is none, or its scope was closed. Borrowed. [-0, +0, e] */
+/* The tensor at idx; raises if it is none, or was closed. Borrowed. [-0, +0, e] */
 sqn_tensor *bind_check_tensor(lua_State *L, int idx);
 sqn_tensor *bind_test_tensor(lua_State *L, int idx); /* NULL if it is no live tensor [-0, +0, -] */
-/* Fills `out` with what the table (or number) at idx says: {1, 2}, {{1}, {2}}; NULL and *e on
- * failure. [-0, +0, e] */
-sqn_tensor *bind_tensor_from_table(lua_State *L, int idx, sqn_dtype dtype, sqn_err *e);
 /* The list of integers at idx into v; raises naming `what`. Returns the count. [-0, +0, e] */
 int bind_check_integers(lua_State *L, int idx, int64_t *v, int room, const char *what);
+/* Element i of t = the number at idx; raises if t's dtype does not hold it. */
+void bind_set_number(lua_State *L, sqn_tensor *t, int64_t i, int idx);
 /* Accounts for the tensor's bytes and lets the collector work. The handle is on the top of the
  * stack. [-0, +0, e] */
 void bind_settle_tensor(lua_State *L, const sqn_tensor *t);
@@ -33,6 +32,5 @@ void bind_open_ops(lua_State *L,
                    int methods); /* pushes sq.ops; adds operators to methods [-0, +1, e] */
 void bind_scope_adopt(bind_handle *h);
 void bind_scope_drop(bind_handle *h);
-extern const luaL_Reg bind_tensor_methods[]; /* in tensor_methods.c */
 
 #endif

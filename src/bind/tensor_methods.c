@@ -153,6 +153,16 @@ static int l_index(lua_State *L) {
     return 1;
 }
 
+/* Backward writes into it as into one that it made itself. */
+static void check_grad(lua_State *L, const sqn_tensor *t, const sqn_tensor *g) {
+    char s[96], u[96];
+    sqn_dtype wanted = t->dtype == SQN_BF16 || t->dtype == SQN_F16 ? SQN_F32 : t->dtype;
+    if (!sqn_tensor_same_shape(g, t) || g->dtype != wanted || !sqn_tensor_is_contiguous(g) ||
+        g == t)
+        luaL_error(L, "%s is no gradient of %s: it wants that shape, %s, and elements in order",
+                   sqn_tensor_describe(g, s), sqn_tensor_describe(t, u), sqn_dtype_name(wanted));
+}
+
 static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
     sqn_tensor *t = bind_check_tensor(L, 1);
     const char *key = luaL_checkstring(L, 2);
@@ -165,8 +175,7 @@ static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
     }
     if (strcmp(key, "grad") == 0) {
         sqn_tensor *g = lua_isnil(L, 3) ? NULL : bind_check_tensor(L, 3);
-        if (g != NULL && !sqn_tensor_same_shape(g, t))
-            return luaL_error(L, "a gradient has its tensor's shape");
+        if (g != NULL) check_grad(L, t, g);
         sqn_tensor *before = t->grad;
         t->grad = g ? sqn_tensor_retain(g) : NULL;
         t->grad_stale = false;
@@ -178,25 +187,22 @@ static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
 
 /* ---- arithmetic: tensors and numbers ---- */
 
-/* Replaces a number at idx by a tensor of one element with the other operand's dtype. */
-static sqn_tensor *operand(lua_State *L, int idx, const sqn_tensor *other) {
+/* The number at idx as a tensor of one element with the other operand's dtype. */
+static sqn_tensor *push_operand(lua_State *L, int idx, const sqn_tensor *other) {
     sqn_err e = SQN_ERR_INIT;
-    if (lua_type(L, idx) != LUA_TNUMBER) return bind_check_tensor(L, idx);
     bind_handle *h = bind_push_tensor(L);
     if ((h->t = sqn_tensor_new(other->dtype, 0, NULL, &e)) == NULL) bind_raise(L, &e);
-    if (lua_isinteger(L, idx))
-        sqn_tensor_set_integer(h->t, 0, lua_tointeger(L, idx));
-    else
-        sqn_tensor_set(h->t, 0, lua_tonumber(L, idx));
+    bind_set_number(L, h->t, 0, idx);
     return h->t;
 }
 
 static int arithmetic(lua_State *L, const char *name, sqn_op_fn run) {
     sqn_err e = SQN_ERR_INIT;
-    sqn_tensor *a = bind_test_tensor(L, 1), *b = bind_test_tensor(L, 2);
+    sqn_tensor *a = lua_type(L, 1) == LUA_TNUMBER ? NULL : bind_check_tensor(L, 1);
+    sqn_tensor *b = lua_type(L, 2) == LUA_TNUMBER ? NULL : bind_check_tensor(L, 2);
     sqn_call c = {.name = name};
-    if (a == NULL) a = operand(L, 1, b ? b : bind_check_tensor(L, 2));
-    if (b == NULL) b = operand(L, 2, a);
+    if (a == NULL) a = push_operand(L, 1, b);
+    if (b == NULL) b = push_operand(L, 2, a);
     c.arg[0] = (sqn_arg){.present = true, .t = a};
     c.arg[1] = (sqn_arg){.present = true, .t = b};
     bind_handle *h = bind_push_tensor(L);
@@ -228,8 +234,14 @@ enum { SHOWN = 8 };
 
 static void add_number(luaL_Buffer *b, const sqn_tensor *t, int64_t i) {
     char text[40];
-    if (sqn_dtype_is_float(t->dtype))
-        snprintf(text, sizeof text, " %10.4f", sqn_tensor_get(t, i));
+    double v = sqn_tensor_get(t, i), size = fabs(v);
+    if (isnan(v))
+        snprintf(text, sizeof text, " %10s", "nan");
+    else if (sqn_dtype_is_float(t->dtype) && size > 0 && (size < 1e-3 || size >= 1e5) &&
+             size < INFINITY)
+        snprintf(text, sizeof text, " %10.3e", v);
+    else if (sqn_dtype_is_float(t->dtype))
+        snprintf(text, sizeof text, " %10.4f", v);
     else
         snprintf(text, sizeof text, " %6lld", (long long)sqn_tensor_get_integer(t, i));
     luaL_addstring(b, text);
@@ -287,7 +299,8 @@ static const luaL_Reg methods[] = {
     {"detach", l_detach},
     {"clone", l_clone},
     {"close", l_close},
-    {"keep", l_keep}, {"zero_grad", l_zero_grad},
+    {"keep", l_keep},
+    {"zero_grad", l_zero_grad},
     {"is_contiguous", l_is_contiguous},
     {NULL, NULL},
 };

@@ -4,11 +4,24 @@
 #include <stdatomic.h>
 
 static atomic_bool flag;
+static atomic_int last_signal;
 
-void sqn_interrupt_set(void) { atomic_store_explicit(&flag, true, memory_order_relaxed); }
-void sqn_interrupt_clear(void) { atomic_store_explicit(&flag, false, memory_order_relaxed); }
+void sqn_interrupt_set(int signal_number) {
+    atomic_store_explicit(&last_signal, signal_number, memory_order_relaxed);
+    atomic_store_explicit(&flag, true, memory_order_relaxed);
+}
+
 bool sqn_interrupted(void) { return atomic_load_explicit(&flag, memory_order_relaxed); }
 
 sqn_status sqn_interrupt_check(sqn_err *e) {
     return sqn_interrupted() ? SQN_FAIL(e, SQN_INTERRUPT, "interrupted") : SQN_OK;
+}
+
+void sqn_interrupt_take(void) { atomic_store_explicit(&flag, false, memory_order_relaxed); }
+
+int sqn_interrupt_signal(void) { return atomic_load_explicit(&last_signal, memory_order_relaxed); }
+
+void sqn_interrupt_forget(void) {
+    sqn_interrupt_take();
+    atomic_store_explicit(&last_signal, 0, memory_order_relaxed);
 }

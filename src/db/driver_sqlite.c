@@ -31,7 +31,7 @@ static int try_open(sqlite3 **db, const char *path, const char *query, char *uri
     write_uri(uri, path, query);
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
                 SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-    int rc = sqlite3_open_v2(uri, db, flags, NULL);
+    int rc = sqlite3_open_v2(uri, db, flags, sqn_sqlite_vfs());
     if (rc != SQLITE_OK) return rc;
     sqlite3_busy_timeout(*db, 5000);
     return sqlite3_exec(*db, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);

@@ -36,9 +36,10 @@ static char *result_room(sqlite3_context *ctx, sqlite3_int64 n) {
     return room;
 }
 
+/* Characters that begin after the first byte of s, up to and with the one at `end`. */
 static int count_characters(const char *s, const char *end) {
     int n = 0;
-    for (; s < end; s++) n += ((unsigned char)*s & 0xC0) != 0x80;
+    while (s++ < end) n += ((unsigned char)*s & 0xC0) != 0x80;
     return n;
 }
 
@@ -60,25 +61,34 @@ static void f_instr(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
         sqlite3_result_int(ctx, 1 + (blobs ? (int)(found - text) : count_characters(text, found)));
 }
 
+static const char *find(const char *at, const char *end, const char *part, size_t m) {
+    size_t n = (size_t)(end - at);
+    return m == 1 ? memchr(at, *part, n) : memmem(at, n, part, m);
+}
+
 static void f_replace(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
-    if (stopped(ctx) || any_null(argc, argv)) return;
+    (void)argc;
+    if (stopped(ctx)) return;
     const char *text = (const char *)sqlite3_value_text(argv[0]);
     const char *from = (const char *)sqlite3_value_text(argv[1]);
     const char *to = (const char *)sqlite3_value_text(argv[2]);
-    if (text == NULL || from == NULL || to == NULL) return;
+    if (text == NULL || from == NULL) return;
     if (from[0] == '\0') {
         sqlite3_result_value(ctx, argv[0]);
         return;
     }
+    if (to == NULL) return;
     size_t n = (size_t)sqlite3_value_bytes(argv[0]), m = (size_t)sqlite3_value_bytes(argv[1]);
     size_t k = (size_t)sqlite3_value_bytes(argv[2]);
     sqlite3_int64 length = (sqlite3_int64)n;
+    sqlite3_int64 most = sqlite3_limit(guard_of(ctx)->db, SQLITE_LIMIT_LENGTH, -1);
     const char *end = text + n, *at, *found;
-    for (at = text; (found = memmem(at, (size_t)(end - at), from, m)); at = found + m)
+    for (at = text; k != m && (length <= most || k < m) && (found = find(at, end, from, m));
+         at = found + m)
         length += (sqlite3_int64)k - (sqlite3_int64)m;
     char *out = result_room(ctx, length), *put = out;
     if (out == NULL) return;
-    for (at = text; (found = memmem(at, (size_t)(end - at), from, m)); at = found + m) {
+    for (at = text; (found = find(at, end, from, m)); at = found + m) {
         memcpy(put, at, (size_t)(found - at));
         put += found - at;
         memcpy(put, to, k);
@@ -115,7 +125,7 @@ static void trim(sqlite3_context *ctx, int argc, sqlite3_value **argv, bool fron
     const char *set = argc == 2 ? (const char *)sqlite3_value_text(argv[1]) : " ";
     if (text == NULL || set == NULL) return;
     size_t n = (size_t)sqlite3_value_bytes(argv[0]), k = 1;
-    const char *set_end = set + (argc == 2 ? sqlite3_value_bytes(argv[1]) : 1);
+    const char *set_end = set + strlen(set); /* the built-in one stops at a NUL, too */
     for (; front && n > 0 && (k = trimmed(ctx, text, n, set, set_end, true)) > 0; n -= k) text += k;
     for (; back && n > 0 && (k = trimmed(ctx, text, n, set, set_end, false)) > 0;) n -= k;
     if (guard_of(ctx)->stop != SQN_OK)
@@ -159,7 +169,7 @@ static bool like_slowly(sqn_guard *g, const unsigned char *pattern, const unsign
             continue;
         }
         bool any = c == '_' && c != escape;
-        if (c == escape && c != 0) c = read_character(&p);
+        if (c == escape && c != 0 && (c = read_character(&p)) == 0) return false;
         if (c == 0 && *s == 0) return true;
         if (*s != 0 && c != 0 && (lower(read_character(&s)) == lower(c) || any)) {
             pattern = p;
@@ -173,8 +183,18 @@ static bool like_slowly(sqn_guard *g, const unsigned char *pattern, const unsign
     }
 }
 
+/* Debian builds SQLite so that a blob is like nothing. */
+static bool is_blob(sqlite3_value *v) {
+    return sqlite3_value_type(v) == SQLITE_BLOB &&
+           sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS");
+}
+
 static void match(sqlite3_context *ctx, int argc, sqlite3_value **argv, bool glob) {
     if (stopped(ctx)) return;
+    if (is_blob(argv[0]) || is_blob(argv[1])) {
+        sqlite3_result_int(ctx, 0);
+        return;
+    }
     sqn_guard *g = guard_of(ctx);
     sqlite3_int64 n = sqlite3_value_bytes(argv[0]), m = sqlite3_value_bytes(argv[1]);
     if (n > sqlite3_limit(g->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)) {

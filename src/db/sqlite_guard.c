@@ -8,7 +8,8 @@
 #include "core/interrupt.h"
 
 enum {
-    PROGRESS_OPS = 200,      /* virtual machine steps between two looks at the clock */
+    PROGRESS_OPS = 16,       /* virtual machine steps between two looks at the clock: one step may
+                                be a function that takes milliseconds */
     MAX_ACTS = 200000,       /* authorizer calls of one statement: ends nested views that double */
     MAX_CALLS = 500,         /* calls of functions that do not look at the clock */
     MAX_SQL_BYTES = 1 << 18, /* length of a statement */
@@ -205,6 +206,8 @@ sqn_status sqn_guard_fail(sqn_guard *g, int rc, sqn_err *e) {
         return SQN_FAIL(e, SQN_LIMIT, "%s", sqlite3_errmsg(g->db));
     case SQLITE_NOMEM:
         return SQN_FAIL(e, SQN_LIMIT, "the statement needs too much memory");
+    case SQLITE_FULL:
+        return SQN_FAIL(e, SQN_LIMIT, "the statement needs too much temporary disk space");
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
         return SQN_FAIL(e, SQN_FORMAT, "%s", sqlite3_errmsg(g->db));

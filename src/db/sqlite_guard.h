@@ -42,4 +42,7 @@ bool sqn_guard_keeps_time(const char *name);                                 /* 
 /* SQN_LIMIT for a statement that could not be compiled in bounded time (sqlite_scan.c). */
 sqn_status sqn_sqlite_scan(const char *sql, size_t n, sqn_err *e);
 
+/* The name of the file layer to open with: it bounds temporary files (sqlite_vfs.c). */
+const char *sqn_sqlite_vfs(void);
+
 #endif

@@ -1,173 +1,187 @@
-/* printf() and format() of SQLite again, with a bound on widths: the built-in one writes a
- * precision of a thousand million character by character, long after the result is too big. Each
- * directive goes through SQLite's own formatter. */
-#include <stdlib.h>
+/* printf and format of SQLite with bounded widths: the built-in one counts to two thousand million
+ * for "%.2000000000c" and cannot be stopped. Each directive is printed by SQLite itself.
+ */
+#include <stdio.h>
 #include <string.h>
 
 #include "db/sqlite_guard.h"
 
+enum { MOST_WIDTH = 1000000 };
+
+typedef struct state {
+    sqlite3_context *context;
+    sqlite3_str *out;
+    int used, count;
+    sqlite3_value **values;
+} state;
+
 typedef struct directive {
-    char flags[16], conversion;
+    char flags[16];
     size_t flag_count;
-    sqlite3_int64 width, precision; /* -1: none */
+    int64_t width, precision; /* -1: none */
+    char kind;
 } directive;
 
-typedef struct arguments {
-    int next, count;
-    sqlite3_value **values;
-} arguments;
-
-static sqlite3_value *next_value(arguments *a) {
-    return a->next < a->count ? a->values[a->next++] : NULL;
+static sqlite3_value *next_value(state *s) {
+    return s->used < s->count ? s->values[s->used++] : NULL;
 }
 
-static sqlite3_int64 next_integer(arguments *a) {
-    sqlite3_value *v = next_value(a);
+static int64_t next_integer(state *s) {
+    sqlite3_value *v = next_value(s);
     return v ? sqlite3_value_int64(v) : 0;
 }
 
-static void add_flag(directive *d, char flag) {
-    if (d->flag_count + 1 < sizeof d->flags && !memchr(d->flags, flag, d->flag_count))
-        d->flags[d->flag_count++] = flag;
-}
-
-/* Digits, or * for an argument. Beyond what an int holds the number is as good as its end. */
-static const char *read_size(const char *at, arguments *a, sqlite3_int64 *out) {
-    if (*at == '*') {
-        *out = (int)next_integer(a); /* cut to an int, as the built-in one does */
-        return at + 1;
+/* A number in the format, or '*': the next value. Capped, since a larger one is refused anyway. */
+static int64_t read_number(state *s, const char **at) {
+    int64_t n = 0;
+    if (**at == '*') {
+        ++*at;
+        n = (int)next_integer(s);
+        return n;
     }
-    for (*out = 0; *at >= '0' && *at <= '9'; at++)
-        if (*out < 0x7fffffff) *out = *out * 10 + (*at - '0');
-    return at;
+    for (; **at >= '0' && **at <= '9'; ++*at)
+        if (n <= MOST_WIDTH) n = 10 * n + (**at - '0');
+    return n;
 }
 
-static const char *read_directive(const char *at, arguments *a, directive *d) {
-    *d = (directive){.width = -1, .precision = -1};
-    while (*at != '\0' && strchr("-+ #!0,", *at)) add_flag(d, *at++);
-    at = read_size(at, a, &d->width);
-    if (d->width < 0) {
-        add_flag(d, '-');
-        d->width = d->width < -0x7fffffff ? 0 : -d->width;
+/* Reads what follows a '%'. Moves *at behind it; kind 0: the format ends here. */
+static directive read_directive(state *s, const char **at) {
+    directive d = {.width = -1, .precision = -1};
+    for (; **at != '\0' && strchr("-+ 0#!,", **at); ++*at)
+        if (d.flag_count < sizeof d.flags - 1 && !memchr(d.flags, **at, d.flag_count))
+            d.flags[d.flag_count++] = **at;
+    if (**at == '*' || (**at >= '1' && **at <= '9')) d.width = read_number(s, at);
+    if (d.width < -1 || (d.width == -1 && (*at)[-1] == '*')) {
+        d.width = -d.width;
+        if (!memchr(d.flags, '-', d.flag_count)) d.flags[d.flag_count++] = '-';
     }
-    if (*at == '.') {
-        at = read_size(at + 1, a, &d->precision);
-        if (d->precision < 0) d->precision = d->precision < -0x7fffffff ? -1 : -d->precision;
+    if (**at == '.') {
+        ++*at;
+        d.precision = read_number(s, at);
+        if (d.precision < 0) d.precision = -d.precision;
     }
-    while (*at == 'l') at++;
-    d->conversion = *at;
-    return *at ? at + 1 : at;
+    while (**at == 'l') ++*at;
+    d.kind = **at;
+    if (d.kind != '\0') ++*at;
+    return d;
 }
 
-/* The directive as C writes it, with the length that its argument has here. */
-static void write_directive(const directive *d, const char *length, char conversion, char *to,
-                            size_t room) {
-    char precision[24] = "";
-    if (d->precision >= 0) sqlite3_snprintf(sizeof precision, precision, ".%d", (int)d->precision);
-    char width[24] = "";
-    if (d->width > 0) sqlite3_snprintf(sizeof width, width, "%d", (int)d->width);
-    sqlite3_snprintf((int)room, to, "%%%s%s%s%s%c", d->flags, width, precision, length, conversion);
+/* The directive as SQLite's C functions take it, with `length` before its kind. */
+static void write_format(const directive *d, const char *length, char kind, char *to, size_t room) {
+    char width[24] = "", precision[24] = "";
+    if (d->width >= 0) snprintf(width, sizeof width, "%lld", (long long)d->width);
+    if (d->precision >= 0) snprintf(precision, sizeof precision, ".%lld", (long long)d->precision);
+    snprintf(to, room, "%%%.*s%s%s%s%c", (int)d->flag_count, d->flags, width, precision, length,
+             kind);
 }
 
-static unsigned first_character(const char *s) {
-    unsigned c = s ? (unsigned char)*s : 0;
-    if (c < 0xC0) return c;
-    c &= c < 0xE0 ? 0x1Fu : c < 0xF0 ? 0x0Fu : 0x07u;
-    while ((*++s & 0xC0) == 0x80) c = c << 6 | ((unsigned char)*s & 0x3Fu);
-    return c;
+/* %c: the first character of the value (of nothing: U+0000), `precision` times, in `width` columns.
+ */
+static void print_character(state *s, const directive *d, const char *text) {
+    int bytes = 1;
+    int64_t times = d->precision > 1 ? d->precision : 1;
+    if (text == NULL) text = "";
+    while ((unsigned char)*text >= 0xC0 && bytes < 4 && (text[bytes] & 0xC0) == 0x80) bytes++;
+    int64_t blanks = d->width > times ? d->width - times : 0;
+    bool left = memchr(d->flags, '-', d->flag_count) != NULL;
+    if (!left) sqlite3_str_appendchar(s->out, (int)blanks, ' ');
+    for (int64_t i = 0; i < times; i++) sqlite3_str_append(s->out, text, bytes);
+    if (left) sqlite3_str_appendchar(s->out, (int)blanks, ' ');
 }
 
-/* False at a conversion that does not exist: the result ends there. */
-static bool put_directive(sqlite3_str *out, const directive *d, arguments *a) {
-    char format[80];
+static void print_percent(state *s, directive d) {
+    d.precision = 1;
+    print_character(s, &d, "%");
+}
+
+/* false: the directive is unknown, and printing ends, as in SQLite. */
+static bool print_directive(state *s, const directive *d) {
+    char format[96];
     sqlite3_value *v;
-    const char *text;
-    switch (d->conversion) {
+    switch (d->kind) {
     case '%':
-        sqlite3_str_appendchar(out, 1, '%');
+        print_percent(s, *d);
         return true;
     case 'n':
         return true;
     case 'd':
     case 'i':
-    case 'r':
     case 'u':
     case 'x':
     case 'X':
     case 'o':
-        write_directive(d, "ll", d->conversion, format, sizeof format);
-        sqlite3_str_appendf(out, format, next_integer(a));
+    case 'r':
+        write_format(d, "ll", d->kind, format, sizeof format);
+        sqlite3_str_appendf(s->out, format, (long long)next_integer(s));
         return true;
     case 'p':
-        write_directive(d, "", 'p', format, sizeof format);
-        sqlite3_str_appendf(out, format, (void *)(intptr_t)next_integer(a));
+        write_format(d, "", 'p', format, sizeof format);
+        sqlite3_str_appendf(s->out, format, (void *)(intptr_t)next_integer(s));
         return true;
     case 'f':
     case 'e':
     case 'E':
     case 'g':
     case 'G':
-        v = next_value(a);
-        write_directive(d, "", d->conversion, format, sizeof format);
-        sqlite3_str_appendf(out, format, v ? sqlite3_value_double(v) : 0.0);
+        v = next_value(s);
+        write_format(d, "", d->kind, format, sizeof format);
+        sqlite3_str_appendf(s->out, format, v ? sqlite3_value_double(v) : 0.0);
+        return true;
+    case 'c':
+        v = next_value(s);
+        print_character(s, d, v ? (const char *)sqlite3_value_text(v) : NULL);
         return true;
     case 's':
     case 'z':
     case 'q':
     case 'Q':
     case 'w':
-    case 'c':
-        v = next_value(a);
-        text = v ? (const char *)sqlite3_value_text(v) : NULL;
-        write_directive(d, "", d->conversion == 'z' ? 's' : d->conversion, format, sizeof format);
-        if (d->conversion == 'c')
-            sqlite3_str_appendf(out, format, first_character(text));
-        else
-            sqlite3_str_appendf(out, format, text);
+        v = next_value(s);
+        write_format(d, "", d->kind == 'z' ? 's' : d->kind, format, sizeof format);
+        sqlite3_str_appendf(s->out, format, v ? (const char *)sqlite3_value_text(v) : NULL);
         return true;
     default:
         return false;
     }
 }
 
-void sqn_guard_printf(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
-    sqn_guard *g = sqlite3_user_data(ctx);
-    const char *at = argc > 0 ? (const char *)sqlite3_value_text(argv[0]) : NULL;
-    arguments a = {1, argc, argv};
-    directive d;
-    g->polls = 0;
-    if (sqn_guard_poll(g)) {
-        sqlite3_result_error_code(ctx, SQLITE_INTERRUPT);
-        return;
+static void finish(state *s, bool failed) {
+    int rc = sqlite3_str_errcode(s->out), length = sqlite3_str_length(s->out);
+    char *text = sqlite3_str_finish(s->out);
+    if (failed || rc != SQLITE_OK) {
+        sqlite3_free(text);
+        if (!failed) sqlite3_result_error_code(s->context, rc);
+    } else if (text != NULL) { /* nothing printed is NULL */
+        sqlite3_result_text(s->context, text, length, sqlite3_free);
     }
+}
+
+void sqn_guard_printf(sqlite3_context *c, int n, sqlite3_value **v) {
+    const char *at = n > 0 ? (const char *)sqlite3_value_text(v[0]) : NULL;
+    sqn_guard *g = sqlite3_user_data(c);
     if (at == NULL) return;
-    int most = sqlite3_limit(g->db, SQLITE_LIMIT_LENGTH, -1);
-    sqlite3_str *out = sqlite3_str_new(g->db);
-    bool fits = true;
-    for (const char *percent; *at;) {
-        percent = strchr(at, '%');
-        sqlite3_str_append(out, at, percent ? (int)(percent - at) : (int)strlen(at));
-        if (percent == NULL) break;
-        if (percent[1] == '\0') { /* a last % stands for itself */
-            sqlite3_str_append(out, "%", 1);
+    state s = {c, sqlite3_str_new(sqlite3_context_db_handle(c)), 1, n, v};
+    bool failed = false;
+    while (*at != '\0' && !failed && sqlite3_str_errcode(s.out) == SQLITE_OK) {
+        const char *percent = strchrnul(at, '%');
+        sqlite3_str_append(s.out, at, (int)(percent - at));
+        if (*percent == '\0') break;
+        at = percent + 1;
+        directive d = read_directive(&s, &at);
+        if (d.width > MOST_WIDTH || d.precision > MOST_WIDTH) {
+            sqlite3_result_error_toobig(c);
+            failed = true;
+        } else if (percent[1] == '\0') { /* a last % stands for itself */
+            sqlite3_str_appendchar(s.out, 1, '%');
+            break;
+        } else if (!print_directive(&s, &d)) {
+            failed = sqlite3_str_length(s.out) == 0; /* nothing printed before it: NULL */
             break;
         }
-        at = read_directive(percent + 1, &a, &d);
-        fits = d.conversion != 'c' || d.precision <= most;
-        if (!fits || sqlite3_str_errcode(out) != SQLITE_OK || sqn_guard_poll(g)) break;
-        if (!put_directive(out, &d, &a)) break;
+        if (!failed && sqn_guard_poll(g)) {
+            sqlite3_result_error_code(c, SQLITE_INTERRUPT);
+            failed = true;
+        }
     }
-    int rc = fits ? sqlite3_str_errcode(out) : SQLITE_TOOBIG;
-    sqlite3_uint64 n = (sqlite3_uint64)sqlite3_str_length(out);
-    char *text = sqlite3_str_finish(out);
-    if (rc == SQLITE_OK && g->stop == SQN_OK) {
-        sqlite3_result_text64(ctx, text ? text : "", n, text ? sqlite3_free : SQLITE_STATIC,
-                              SQLITE_UTF8);
-        return;
-    }
-    sqlite3_free(text);
-    if (rc == SQLITE_TOOBIG)
-        sqlite3_result_error_toobig(ctx);
-    else
-        sqlite3_result_error_code(ctx, rc == SQLITE_OK ? SQLITE_INTERRUPT : rc);
+    finish(&s, failed);
 }

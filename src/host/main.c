@@ -1,9 +1,9 @@
 /* The executable: sqlune [options] script.lua [arguments], sqlune RECIPE [arguments], or the REPL.
  */
+#include <langinfo.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <locale.h>
-#include <lua.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,31 @@
 #include <unistd.h>
 
 #include "bind/bind.h"
+#include "host/host.h"
 
 int luaopen_lpeg(lua_State *L);
+
+typedef struct start {
+    int argc, status;
+    char **argv;
+} start;
+
+/* Waiting OpenMP threads must sleep: they share the machine with databases and other programs
+ * (docs/design.md). libgomp reads its settings before main, so the program starts itself again. */
+static void set_wait_policy(char **argv) {
+    char path[PATH_MAX];
+    if (getenv("OMP_WAIT_POLICY") != NULL) return;
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0 || setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
+    path[n] = '\0';
+    execv(path, argv);
+}
+
+/* Text is UTF-8, wherever the program runs; numbers keep their decimal point. */
+static void set_locale(void) {
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");
+}
 
 /* The folder that holds lua/, recipes/, configs/: $SQLUNE_HOME, the source tree, or
  * PREFIX/share/sqlune. */
@@ -33,17 +56,10 @@ static void find_home(char home[PATH_MAX]) {
     snprintf(home, PATH_MAX, access(probe, R_OK) == 0 ? "%.4000s" : "%.4000s/share/sqlune", exe);
 }
 
-static int traceback(lua_State *L) {
-    const char *message = luaL_tolstring(L, 1, NULL);
-    luaL_traceback(L, L, message, 1);
-    return 1;
-}
-
-int main(int argc, char **argv) {
-    char home[PATH_MAX], path[2 * PATH_MAX];
-    setlocale(LC_CTYPE, "");
+/* Built-in modules come first, then the library of `home`, then what LUA_PATH says. */
+static void open_modules(lua_State *L) {
+    char home[PATH_MAX];
     find_home(home);
-    lua_State *L = luaL_newstate();
     luaL_openlibs(L);
     bind_preload(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -51,35 +67,87 @@ int main(int argc, char **argv) {
     lua_setfield(L, -2, "lpeg");
     lua_pop(L, 1);
     lua_getglobal(L, "package");
-    snprintf(path, sizeof path, "%s/lua/?.lua;%s/lua/?/init.lua;", home, home);
-    lua_pushstring(L, path);
-    lua_getfield(L, -2, "path");
-    lua_concat(L, 2);
-    lua_setfield(L, -2, "path");
     lua_pushstring(L, home);
     lua_setfield(L, -2, "sqlune_home");
-    lua_pop(L, 1);
-    if (argc < 2) {
-        fprintf(stderr, "usage: sqlune script.lua [arguments]\n");
-        return 2;
-    }
-    lua_createtable(L, argc, 0);
+    lua_getfield(L, -1, "path");
+    lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s", home, home, lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    lua_pop(L, 2);
+}
+
+static void set_arguments(lua_State *L, char **argv, int argc, int script) {
+    int origin = script < argc ? script : 0;
+    lua_createtable(L, argc - origin, origin + 1);
     for (int i = 0; i < argc; i++) {
         lua_pushstring(L, argv[i]);
-        lua_rawseti(L, -2, i - 1);
+        lua_rawseti(L, -2, i - origin);
     }
     lua_setglobal(L, "arg");
-    char script[PATH_MAX + 64];
-    snprintf(script, sizeof script, "%s", argv[1]);
-    if (strchr(argv[1], '/') == NULL && strstr(argv[1], ".lua") == NULL)
-        snprintf(script, sizeof script, "%s/recipes/%s.lua", home, argv[1]);
-    lua_pushcfunction(L, traceback);
-    int failed = luaL_loadfile(L, script);
-    if (failed == LUA_OK) {
-        for (int i = 2; i < argc; i++) lua_pushstring(L, argv[i]);
-        failed = lua_pcall(L, argc - 2, 0, 1);
+}
+
+static int print_version(void) {
+    return printf("sqlune 0.1  %s\n", LUA_RELEASE) > 0 && fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* What the command line asks for, once the state is ready. Gives the exit status. */
+static int obey(lua_State *L, const start *s, const host_options *o) {
+    int status = 0;
+    bool has_script = o->script < s->argc;
+    if (o->unknown != NULL) return host_run_module(L, "sqlune.cli", "unknown_option", o->unknown);
+    if (o->lacking != NULL) return host_run_module(L, "sqlune.cli", "lacking_value", o->lacking);
+    if (o->color != NULL) status = host_run_module(L, "sqlune.cli", "color", o->color);
+    if (status != 0) return status;
+    if (o->help) return host_run_module(L, "sqlune.cli", "help", "");
+    if (o->list) return host_run_module(L, "sqlune.cli", "list", "");
+    if (o->version && !o->interactive) print_version();
+    if (!o->no_environment) status = host_run_environment(L);
+    if (status == 0) status = host_options_run(L, s->argv, o);
+    if (status != 0) return status;
+    if (has_script) {
+        const char *path = s->argv[o->script];
+        bool is_stdin = strcmp(path, "-") == 0 && strcmp(s->argv[o->script - 1], "--") != 0;
+        status = host_run_script(L, is_stdin ? NULL : path, s->argv, s->argc, o->script);
     }
-    if (failed != LUA_OK) fprintf(stderr, "sqlune: %s\n", lua_tostring(L, -1));
+    if (o->interactive) return host_run_repl(L); /* as lua.c: also after an error */
+    if (has_script || o->executes || o->version) return status;
+    return isatty(0) ? host_run_repl(L) : host_run_script(L, NULL, s->argv, s->argc, s->argc);
+}
+
+static int run(lua_State *L) { /* protected: memory may be out at any call */
+    start *s = lua_touserdata(L, 1);
+    host_options o = host_options_parse(s->argc, s->argv);
+    if (o.no_environment) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+    }
+    open_modules(L);
+    host_protect_open(L);
+    set_arguments(L, s->argv, s->argc, o.script);
+    if (!host_collector_open(L)) {
+        fputs("sqlune: SQLUNE_GC must be stress or empty\n", stderr);
+        s->status = 2;
+        return 0;
+    }
+    host_interrupt_open(L);
+    s->status = obey(L, s, &o);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    start s = {.argc = argc, .argv = argv, .status = 1};
+    set_wait_policy(argv);
+    set_locale();
+    lua_State *L = luaL_newstate();
+    if (L == NULL) {
+        fputs("sqlune: out of memory\n", stderr);
+        return 1;
+    }
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, &s);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        const char *message = lua_tostring(L, -1);
+        fprintf(stderr, "sqlune: %s\n", message ? message : "it could not start");
+    }
     lua_close(L);
-    return failed == LUA_OK ? 0 : 1;
+    return s.status;
 }

@@ -120,10 +120,10 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fr
     if (leaf->grad == NULL) {
         leaf->grad = sqn_tensor_new(grad_dtype(leaf), leaf->ndim, leaf->shape, e);
         if (leaf->grad == NULL) return SQN_NOMEM;
-        *fresh = true;
+        leaf->grad_stale = true;
     }
-    *fresh |= leaf->grad_stale;
-    leaf->grad_stale = false;
+    *fresh = leaf->grad_stale && !(node->direct >> i & 1);
+    node->direct |= (uint64_t)1 << i;
     *grad = leaf->grad;
     return SQN_OK;
 }
@@ -190,6 +190,8 @@ static sqn_status run_node(sqn_node *n, sqn_err *e) {
         if (flat == NULL) status = SQN_NOMEM;
     }
     if (status == SQN_OK) status = n->backward(n, n->dout, din, e);
+    for (int i = 0; i < n->inputs && status == SQN_OK; i++)
+        if (n->direct >> i & 1) n->edges[i].leaf->grad_stale = false;
     for (int i = 0; i < n->inputs; i++) {
         if (din[i] == NULL) continue;
         if (status != SQN_OK || !n->needs[i])

@@ -35,6 +35,7 @@ struct sqn_node {
                       operators) */
     int inputs, saved_count, outputs;
     bool done, queued;
+    uint64_t direct; /* inputs whose leaf's gradient this node's backward writes by itself */
     struct sqn_node *next_dead;
     bool *needs;     /* [inputs]; owned with edges in one block */
     sqn_edge *edges; /* [inputs] */
@@ -61,7 +62,7 @@ void sqn_node_release(sqn_node *node);
 /* For backward functions that can add straight into a leaf's gradient (weights of products,
  * embeddings): if input i is a leaf, gives its gradient tensor, borrowed, made where missing;
  * *fresh tells that it holds nothing yet and must be overwritten. NULL with no error: not a leaf.
- */
+ * A new gradient counts as none until the node's backward succeeded. */
 sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fresh, sqn_err *e);
 
 /* Gradients of x with respect to all leaves below it, added into their `grad`. seed NULL: x is one

@@ -53,6 +53,18 @@ static sqn_status check_segments(sqn_call *c, const segments *s, int64_t queries
                        (long long)queries, (long long)keys);
 }
 
+/* Backward gives every key row to one sequence. */
+static sqn_status check_apart(sqn_call *c, const segments *s, sqn_err *e) {
+    const int64_t *row = sqn_tensor_data(s->key_rows), *count = sqn_tensor_data(s->key_counts);
+    int64_t n = c->arg[4].present ? s->key_rows->shape[0] : 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (row[i] < row[j] + count[j] && row[j] < row[i] + count[i])
+                return sqn_op_fail(c, e, "sequences %lld and %lld share keys: no gradient",
+                                   (long long)j + 1, (long long)i + 1);
+    return SQN_OK;
+}
+
 static sqn_status find_segments(sqn_call *c, segments *s, sqn_err *e) {
     sqn_tensor *rows = c->arg[3].t, *keys = c->arg[4].t, *lengths = c->arg[5].t;
     int64_t queries = c->arg[0].t->shape[0], n = rows ? rows->shape[0] - 1 : 1, two = 2;
@@ -106,6 +118,7 @@ sqn_status sqn_op_attention(sqn_call *c, sqn_err *e) {
     const sqn_tensor *q = x[0];
     double scale = c->arg[8].f != 0 ? c->arg[8].f : 1.0 / __builtin_sqrt((double)q->shape[2]);
     SQN_GOTO(sqn_node_new(&node, c->name, attention_back, 3, in, e));
+    if (node != NULL) SQN_GOTO(check_apart(c, &s, e));
     status = SQN_NOMEM;
     if ((y = sqn_tensor_new(q->dtype, 3, q->shape, e)) == NULL) goto fail;
     if (node != NULL && (lse = sqn_tensor_new(sqn_accumulator(q->dtype), 2, q->shape, e)) == NULL)

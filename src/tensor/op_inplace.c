@@ -11,7 +11,11 @@ sqn_status sqn_op_copy_(sqn_call *c, sqn_err *e) {
     return gives(c, sqn_tensor_copy(c->arg[0].t, c->arg[1].t, false, e));
 }
 sqn_status sqn_op_fill_(sqn_call *c, sqn_err *e) {
-    return gives(c, sqn_tensor_fill(c->arg[0].t, c->arg[1].f, e));
+    char text[96];
+    sqn_tensor *x = c->arg[0].t;
+    if (!sqn_dtype_is_float(x->dtype) && c->arg[1].f != trunc(c->arg[1].f))
+        return sqn_op_fail(c, e, "%g does not fit %s", c->arg[1].f, sqn_tensor_describe(x, text));
+    return gives(c, sqn_tensor_fill(x, c->arg[1].f, e));
 }
 
 sqn_status sqn_op_scale_(sqn_call *c, sqn_err *e) {

@@ -154,8 +154,7 @@ fail:
 
 sqn_status sqn_weight_grad(sqn_node *node, int input, const char *name, const sqn_tensor *d,
                            const sqn_tensor *x, int64_t rows, sqn_tensor **out, sqn_err *e) {
-    int64_t n = sqn_tensor_numel(d) / (rows ? rows : 1),
-            k = sqn_tensor_numel(x) / (rows ? rows : 1), shape[2] = {n, k};
+    int64_t n = d->shape[d->ndim - 1], k = x->shape[x->ndim - 1], shape[2] = {n, k};
     sqn_tensor *grad;
     bool fresh;
     SQN_TRY(sqn_node_leaf_grad(node, input, &grad, &fresh, e));
@@ -190,27 +189,30 @@ static sqn_status linear_back(sqn_node *node, sqn_tensor *const dout[], sqn_tens
 }
 
 sqn_status sqn_op_linear(sqn_call *c, sqn_err *e) {
-    sqn_tensor *in[3] = {c->arg[0].t, c->arg[1].t, c->arg[2].t}, *x = NULL, *w = NULL, *y = NULL;
+    sqn_tensor *in[3] = {c->arg[0].t, c->arg[1].t, c->arg[2].t}, *x = NULL, *w = NULL, *b = NULL,
+               *y = NULL;
     sqn_node *node = NULL;
     char s[96], t[96];
-    int64_t shape[SQN_MAX_DIMS];
+    int64_t shape[SQN_MAX_DIMS], rows = 1;
     SQN_TRY(sqn_op_float(c, in[0], e));
     SQN_TRY(sqn_op_same_dtype(c, in[0], in[1], e));
     if (in[1]->ndim != 2 || in[0]->ndim < 1 || in[0]->shape[in[0]->ndim - 1] != in[1]->shape[1])
         return sqn_op_fail(c, e, "x %s does not fit weight %s", sqn_tensor_describe(in[0], s),
                            sqn_tensor_describe(in[1], t));
-    int64_t n = in[1]->shape[0], k = in[1]->shape[1], rows = k ? sqn_tensor_numel(in[0]) / k : 0;
+    int64_t n = in[1]->shape[0], k = in[1]->shape[1];
     if (in[2] != NULL && (in[2]->dtype != in[0]->dtype || in[2]->ndim != 1 || in[2]->shape[0] != n))
         return sqn_op_fail(c, e, "bias %s does not fit weight %s", sqn_tensor_describe(in[2], s),
                            sqn_tensor_describe(in[1], t));
     memcpy(shape, in[0]->shape, sizeof shape);
     shape[in[0]->ndim - 1] = n;
+    for (int d = 0; d < in[0]->ndim - 1; d++) rows *= shape[d];
     sqn_status status = SQN_NOMEM;
     if ((x = sqn_tensor_as(in[0], in[0]->dtype, e)) == NULL ||
         (w = sqn_tensor_as(in[1], x->dtype, e)) == NULL ||
+        (in[2] != NULL && (b = sqn_tensor_as(in[2], x->dtype, e)) == NULL) ||
         (y = sqn_tensor_new(x->dtype, x->ndim, shape, e)) == NULL)
         goto fail;
-    SQN_GOTO(sqn_product_2d(c->name, x, false, w, true, in[2], y, false, rows, n, k, e));
+    SQN_GOTO(sqn_product_2d(c->name, x, false, w, true, b, y, false, rows, n, k, e));
     SQN_GOTO(sqn_node_new(&node, c->name, linear_back, in[2] ? 3 : 2, in, e));
     if (node != NULL) {
         sqn_node_save(node, node->needs[1] ? x : NULL);
@@ -222,6 +224,7 @@ sqn_status sqn_op_linear(sqn_call *c, sqn_err *e) {
 fail:
     sqn_node_release(node);
     sqn_tensor_release(y);
+    sqn_tensor_release(b);
     sqn_tensor_release(w);
     sqn_tensor_release(x);
     return status;

@@ -40,8 +40,32 @@ static sqn_status scatter(const char *name, const sqn_tensor *x, const sqn_tenso
     return sqn_kernel_result(sqn_tensor_kernels(x)->scatter_rows(&k, NULL), name, x, e);
 }
 
-/* saved[0]: index; i: shape of x. Adds straight into a leaf's gradient, so an embedding's is never
- * made twice. */
+/* The rows of d whose index is not `padding`, and their indexes; owned. */
+static sqn_status without_padding(const char *name, sqn_tensor *d, const sqn_tensor *index,
+                                  int64_t padding, sqn_tensor **rows, sqn_tensor **kept,
+                                  sqn_err *e) {
+    const int64_t *v = sqn_tensor_data(index);
+    int64_t n = sqn_tensor_numel(index), count = 0, flat[2] = {n, 0};
+    for (int64_t i = 0; i < n; i++) count += v[i] != padding;
+    flat[1] = n ? sqn_tensor_numel(d) / n : 0;
+    sqn_tensor *place = sqn_tensor_new(SQN_I64, 1, &count, e);
+    sqn_tensor *matrix = sqn_tensor_view(d, 2, flat, NULL, d->offset, e);
+    *kept = sqn_tensor_new(SQN_I64, 1, &count, e);
+    if (place != NULL && matrix != NULL && *kept != NULL) {
+        for (int64_t i = 0, at = 0; i < n; i++) {
+            if (v[i] == padding) continue;
+            ((int64_t *)sqn_tensor_data(place))[at] = i;
+            ((int64_t *)sqn_tensor_data(*kept))[at++] = v[i];
+        }
+        *rows = gathered(name, matrix, place, 1, &count, e);
+    }
+    sqn_tensor_release(matrix);
+    sqn_tensor_release(place);
+    return *rows ? SQN_OK : SQN_NOMEM;
+}
+
+/* saved[0]: index; i: shape of x; f: its dimensions, padding row. Adds straight into a leaf's
+ * gradient, so an embedding's is never made twice. */
 static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
                               sqn_err *e) {
     sqn_tensor *grad;
@@ -53,10 +77,18 @@ static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
     } else if (fresh) {
         memset(sqn_tensor_data(grad), 0, sqn_tensor_bytes(grad));
     }
-    return scatter(n->op, dout[0], n->saved[0], grad, true, e);
+    if (n->f[1] < 0) return scatter(n->op, dout[0], n->saved[0], grad, true, e);
+    sqn_tensor *rows = NULL, *kept = NULL;
+    sqn_status status =
+        without_padding(n->op, dout[0], n->saved[0], (int64_t)n->f[1], &rows, &kept, e);
+    if (status == SQN_OK) status = scatter(n->op, rows, kept, grad, true, e);
+    sqn_tensor_release(kept);
+    sqn_tensor_release(rows);
+    return status;
 }
 
-static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, sqn_err *e) {
+static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, int64_t padding,
+                         sqn_err *e) {
     sqn_node *node = NULL;
     sqn_tensor *index = NULL, *y = NULL;
     if (x0->ndim < 1) return sqn_op_fail(c, e, "rows of a single number");
@@ -70,6 +102,7 @@ static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, sqn_err *
         sqn_node_save(node, index);
         memcpy(node->i, x->shape, sizeof node->i);
         node->f[0] = x->ndim;
+        node->f[1] = (double)padding;
     }
     status = sqn_op_result(c, node, 0, y);
     y = NULL;
@@ -83,13 +116,13 @@ fail:
 }
 
 sqn_status sqn_op_gather_rows(sqn_call *c, sqn_err *e) {
-    return gather(c, c->arg[0].t, c->arg[1].t, e);
+    return gather(c, c->arg[0].t, c->arg[1].t, -1, e);
 }
 
 sqn_status sqn_op_embedding(sqn_call *c, sqn_err *e) {
     SQN_TRY(sqn_op_float(c, c->arg[1].t, e));
     if (c->arg[1].t->ndim != 2) return sqn_op_fail(c, e, "weight is [V, C]");
-    return gather(c, c->arg[1].t, c->arg[0].t, e);
+    return gather(c, c->arg[1].t, c->arg[0].t, c->arg[2].i, e);
 }
 
 static sqn_status scatter_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],

@@ -58,10 +58,8 @@ sqn_status sqn_op_reshape(sqn_call *c, sqn_err *e) {
         shape[d] = c->arg[1].ints[d];
         if (shape[d] == -1 && unknown < 0)
             unknown = d;
-        else if (shape[d] < 0)
+        else if (shape[d] < 0 || __builtin_mul_overflow(known, shape[d], &known))
             return sqn_op_fail(c, e, "size %lld of dimension %d", (long long)shape[d], d + 1);
-        else
-            known *= shape[d];
     }
     if (unknown >= 0) shape[unknown] = known > 0 ? n / known : 0;
     if (unknown >= 0) known *= shape[unknown];

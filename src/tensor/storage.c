@@ -55,6 +55,7 @@ static void flush_locked(void) {
 static void *take_block(size_t bytes) {
     int index;
     size_t size = class_size(bytes, &index);
+    if (index >= CLASSES) return NULL; /* no machine has that much */
     pthread_mutex_lock(&pool.lock);
     free_block *b = pool.list[index];
     if (b != NULL) {

@@ -26,7 +26,7 @@ typedef struct sqn_tensor {
     sqn_storage *storage; /* owned reference */
     struct sqn_tensor
         *grad;       /* owned; leaves only. f32 for bf16 and f16 leaves, else the leaf's dtype */
-    bool grad_stale;         /* grad holds memory only: the next gradient overwrites it */
+    bool grad_stale; /* grad holds memory only: the next gradient overwrites it */
     sqn_node *node;  /* owned reference to the node that made this; NULL for leaves */
     int node_output; /* which output of it */
 } sqn_tensor;

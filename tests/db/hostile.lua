@@ -1,4 +1,5 @@
--- Statements that mean harm: none changes a byte of the file or of its folder, none outlives its deadline by 0.2 s.
+-- Statements without end whose values fit the limit on length (corpus.lua has those that do not), and statements that
+-- take long to compile: none outlives its deadline by 0.2 s.
 local t = require "tests.check"
 local sq = require "sqlune"
 
@@ -18,50 +19,6 @@ local function doubling(levels, body)
   for i = 1, levels do parts[#parts + 1] = ("a%d AS (%s)"):format(i, (body:gsub("@", "a" .. i - 1))) end
   return "WITH " .. table.concat(parts, ", ") .. " SELECT 1 FROM a" .. levels
 end
-
----Not allowed: the code must be SQLUNE_DENIED.
-local denied = {
-  "DROP TABLE item", "DROP VIEW cheap", "DROP INDEX item_name", "DROP TRIGGER item_gone", "DELETE FROM item",
-  "DELETE FROM item RETURNING *", "UPDATE item SET price = 0", "UPDATE item SET price = 0 RETURNING id",
-  "INSERT INTO item VALUES (9, 'x', 1)", "INSERT OR REPLACE INTO item VALUES (1, 'x', 1)",
-  "INSERT INTO item VALUES (1, 'x', 1) ON CONFLICT DO UPDATE SET price = 0", "REPLACE INTO item VALUES (1, 'x', 1)",
-  "WITH a AS (SELECT 1) DELETE FROM item", "WITH a AS (SELECT 1) UPDATE item SET price = 0",
-  "WITH a AS (SELECT 7 AS i) INSERT INTO item SELECT i, 'x', 1 FROM a", "INSERT INTO item DEFAULT VALUES",
-  "CREATE TABLE x (a)", "CREATE TABLE IF NOT EXISTS x (a)", "CREATE TABLE x AS SELECT * FROM item",
-  "CREATE TEMP TABLE x (a)", "CREATE TEMPORARY TABLE x AS SELECT 1", "CREATE VIEW x AS SELECT 1",
-  "CREATE TEMP VIEW x AS SELECT 1", "CREATE INDEX x ON item (price)", "CREATE UNIQUE INDEX x ON item (id)",
-  "CREATE TRIGGER x AFTER INSERT ON item BEGIN DELETE FROM item; END",
-  "CREATE TEMP TRIGGER x AFTER INSERT ON item BEGIN DELETE FROM item; END",
-  "CREATE VIRTUAL TABLE x USING fts5(a)", "CREATE VIRTUAL TABLE x USING rtree(a, b, c)",
-  "CREATE VIRTUAL TABLE temp.x USING dbstat",
-  "ALTER TABLE item RENAME TO other", "ALTER TABLE item ADD COLUMN x", "ALTER TABLE item DROP COLUMN price",
-  "ALTER TABLE item RENAME COLUMN price TO cost",
-  "ATTACH 'other.db' AS other", "ATTACH ':memory:' AS other", "ATTACH DATABASE 'file:x?mode=rwc' AS other",
-  "DETACH main", "VACUUM", "VACUUM main", "VACUUM INTO 'stolen.db'", "REINDEX", "REINDEX item",
-  "ANALYZE", "ANALYZE item",
-  "BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "COMMIT", "ROLLBACK", "END", "SAVEPOINT s", "RELEASE s",
-  "ROLLBACK TO s",
-  "PRAGMA journal_mode", "PRAGMA journal_mode = DELETE", "PRAGMA journal_mode = WAL", "PRAGMA writable_schema = ON",
-  "PRAGMA writable_schema = RESET", "PRAGMA query_only = OFF", "PRAGMA trusted_schema = ON", "PRAGMA user_version = 7",
-  "PRAGMA application_id = 7", "PRAGMA temp_store_directory = '/'", "PRAGMA data_store_directory = '/'",
-  "PRAGMA mmap_size = 9999999999", "PRAGMA cache_size = -99999999", "PRAGMA threads = 64",
-  "PRAGMA hard_heap_limit = 0", "PRAGMA soft_heap_limit = 0", "PRAGMA max_page_count = 1",
-  "PRAGMA encoding = 'UTF-16'",
-  "PRAGMA page_size = 512", "PRAGMA auto_vacuum = 1", "PRAGMA incremental_vacuum", "PRAGMA integrity_check",
-  "PRAGMA quick_check", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA locking_mode = EXCLUSIVE",
-  "PRAGMA synchronous = OFF",
-  "PRAGMA foreign_keys = OFF", "PRAGMA optimize", "PRAGMA shrink_memory", "PRAGMA case_sensitive_like = 1",
-  "PRAGMA table_info(item)", "PRAGMA database_list", "PRAGMA function_list",
-  "SELECT * FROM pragma_table_info('item')", "SELECT * FROM pragma_database_list",
-  "SELECT * FROM pragma_query_only(0)", "SELECT * FROM pragma_user_version",
-  "SELECT load_extension('/tmp/x.so')", "SELECT load_extension('x', 'y')",
-  "SELECT fts3_tokenizer('x')", "SELECT fts3_tokenizer('simple', x'41414141')",
-  "SELECT json_patch('{}', '{}')",
-  "SELECT 1; DROP TABLE item", "SELECT 1;; ", "SELECT 1; SELECT 2", "SELECT 1; ; SELECT 2",
-  "SELECT 1;\vDROP TABLE item",
-  "SELECT 1 /* a */; /* b */ DELETE FROM item",
-  "EXPLAIN DELETE FROM item", "EXPLAIN QUERY PLAN UPDATE item SET price = 1",
-}
 
 ---Without end, or nearly: timeout or limit, whichever comes first, and soon.
 local endless = {
@@ -139,14 +96,6 @@ local function run_all(statements, check)
 end
 
 return {
-  ["what is not allowed is denied"] = function()
-    t.ok(#denied >= 100, #denied)
-    run_all(denied, function(sql, result, message, code)
-      t.eq(result, nil, sql)
-      t.eq(code, "SQLUNE_DENIED", sql .. ": " .. message)
-    end)
-  end,
-
   ["what does not end is ended"] = function()
     local ended = 0
     run_all(endless, function(sql, result, message, code)

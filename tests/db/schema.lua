@@ -78,7 +78,7 @@ return {
     t.eq(loaded:text(), shop_text)
     t.eq(loaded:json(), schema:json())
     t.eq(loaded:json(), assert(sq.fs.read(folder .. "/s.json")))
-    refused("SQLUNE_IO", "nowhere", schema:save(folder .. "/nowhere/s.json"))
+    refused("SQLUNE_NOTFOUND", "nowhere", schema:save(folder .. "/nowhere/s.json"))
   end,
 
   ["broken schema files"] = function()

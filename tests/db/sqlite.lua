@@ -96,4 +96,14 @@ return {
     t.fails(function() sq.db.open { path = "x", pat = 1 } end, "unknown option 'pat'")
     t.fails(function() sq.db.open { path = "x", dialect = "oracle" } end, "oracle")
   end,
+
+  ["a journal of a writer that died"] = function()
+    local path = small()
+    local header = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" .. (">I4I4I4I4I4"):pack(1, 1, 2, 512, 4096)
+    local page = (">I4"):pack(1) .. ("\0"):rep(4096) .. (">I4"):pack(0)
+    assert(sq.fs.write(path .. "-journal", header .. ("\0"):rep(512 - #header) .. page))
+    refused("SQLUNE_DB", "a.sqlite: a journal of an interrupted writer", sq.db.open(path))
+    assert(sq.fs.remove(path .. "-journal"))
+    opened(path):close()
+  end,
 }

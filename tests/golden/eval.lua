@@ -47,7 +47,81 @@ local function rows_of(rows)
   return list
 end
 
+local function bit(value) return value and 1 or 0 end
+
+---Why a verdict differs from XiYan's on purpose; nil: it must not.
+local function reason(pair, theirs, ours)
+  if ours.gold_error then
+    return theirs.ex == 0 and theirs.executable == 0 and "gold fails: charged to the prediction there" or nil
+  elseif ours.pred_code == "SQLUNE_DENIED" then
+    return pair.kind:find "^w_" and "writes and other non-queries run there" or nil
+  elseif ours.pred_error == "the statement is empty" then
+    return theirs.executable == 1 and "an empty statement is executable there" or nil
+  elseif ours.ex and theirs.ex == 0 and theirs.executable == 1 then
+    return "the pre-check on texts"
+  end
+  local invalid = (pair.gold .. pair.pred):find "x'%x*ff%x*' AS TEXT"
+  return invalid and theirs.executable == 0 and "text that is not UTF-8 is an error there" or nil
+end
+
+---All pairs whose prediction is text, run; endless ones apart, with a short deadline.
+local function run_pairs()
+  local normal, endless = { pairs = {}, items = {} }, { pairs = {}, items = {} }
+  for pair in assert(json.items(t.shared "golden/eval/sql_pairs.jsonl")) do
+    if type(pair.pred) == "string" then
+      local list = pair.kind == "endless" and endless or normal
+      local path = t.shared("data/spider/database/" .. pair.db_id .. "/" .. pair.db_id .. ".sqlite")
+      list.pairs[#list.pairs + 1] = pair
+      list.items[#list.items + 1] = { db = path, gold = pair.gold, pred = pair.pred }
+    end
+  end
+  normal.outcomes = sq.evaluate.run { items = normal.items }
+  endless.outcomes = sq.evaluate.run { items = endless.items, timeout = 0.2 }
+  return normal, endless
+end
+
 return {
+  ["statements: verdicts but for the listed differences"] = function()
+    local normal, endless = run_pairs()
+    local differences = {}
+    for i, ours in ipairs(normal.outcomes) do
+      local pair = normal.pairs[i]
+      local theirs = pair.verdicts.xiyan
+      local equal = bit(ours.ex) == theirs.ex and bit(ours.ex_bird) == theirs.ex_bird
+        and bit(ours.executable) == theirs.executable
+      if not equal then
+        local why = reason(pair, theirs, ours)
+        if not why then
+          error(("%s (%s): theirs %d %d %d, ours %s: %s"):format(pair.id, pair.kind, theirs.ex, theirs.ex_bird,
+            theirs.executable, ours.verdict, ours.pred_error or ""))
+        end
+        differences[why] = (differences[why] or 0) + 1
+      end
+    end
+    t.eq(#normal.outcomes, 1211)
+    t.eq(differences, {
+      ["writes and other non-queries run there"] = 89,
+      ["gold fails: charged to the prediction there"] = 38,
+      ["an empty statement is executable there"] = 23,
+      ["the pre-check on texts"] = 4,
+      ["text that is not UTF-8 is an error there"] = 3,
+    })
+    local verdicts = {}
+    for i, ours in ipairs(endless.outcomes) do verdicts[i] = ours.verdict end
+    t.eq(verdicts, { "timeout", "gold_error", "gold_error", "timeout" })
+  end,
+
+  ["Spider dev, gold against gold: all correct"] = function()
+    local items, names = {}, {}
+    for i, item in ipairs(assert(json.read(t.shared "data/spider/dev.json"))) do
+      local path = t.shared("data/spider/database/" .. item.db_id .. "/" .. item.db_id .. ".sqlite")
+      items[i], names[i] = { db = path, gold = item.query, pred = item.query }, item.db_id
+    end
+    local all = sq.evaluate.summary(sq.evaluate.run { items = items }, names)
+    t.eq({ all.items, all.scored, all.correct, all.gold_error }, { 1034, 972, 972, 62 })
+    t.eq({ all.ex, all.ex_bird, all.executable }, { 100.0, 100.0, 100.0 })
+  end,
+
   ["result tables: ex and ex_bird"] = function()
     local pairs_of = assert(json.items(t.shared "golden/eval/result_pairs.jsonl"))
     local lines, tipped, slowest = 0, {}, 0

@@ -81,19 +81,6 @@ function M.order(settings, name)
   end)
 end
 
-local function wrap(text, width)
-  local lines, line = {}, ""
-  for word in text:gmatch "%S+" do
-    if line ~= "" and term.width(line) + 1 + term.width(word) > width then
-      lines[#lines + 1], line = line, word
-    else
-      line = line == "" and word or line .. " " .. word
-    end
-  end
-  lines[#lines + 1] = line
-  return lines
-end
-
 local function describe(setting)
   local kind = setting.kind
   local doc = kind.doc
@@ -117,7 +104,7 @@ function M.text(program, doc, resolved)
   for _, name in ipairs(resolved.positional) do bare[#bare + 1] = name:upper() end
   local config = #bare == 0 and "[CONFIG.lua|.json]" or table.concat(bare, " ")
   local lines = {}
-  for _, line in ipairs(wrap(program .. (doc ~= "" and ": " .. doc or ""), 80)) do lines[#lines + 1] = line end
+  for _, line in ipairs(term.wrap(program .. (doc ~= "" and ": " .. doc or ""), 80)) do lines[#lines + 1] = line end
   lines[#lines + 1] = ""
   lines[#lines + 1] = ("usage: %s %s [name=value | --name value] …"):format(program, config)
   lines[#lines + 1] = ""
@@ -125,7 +112,7 @@ function M.text(program, doc, resolved)
   for _, setting in ipairs(resolved.settings) do
     local head = "  " .. shown(setting)
     local gap = left + 2 - term.width(head)
-    for i, line in ipairs(wrap(describe(setting), 80 - left - 4)) do
+    for i, line in ipairs(term.wrap(describe(setting), 80 - left - 4)) do
       if i == 1 and gap < 0 then lines[#lines + 1] = head end
       local before = i == 1 and gap >= 0 and head .. (" "):rep(gap) or (" "):rep(left + 2)
       lines[#lines + 1] = before .. "  " .. line

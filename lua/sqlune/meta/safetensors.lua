@@ -42,4 +42,20 @@ function safetensors.read_raw(path, name) end
 ---@return string? code
 function safetensors.write_raw(path, tensors, metadata) end
 
+---Tensors by name, each a view of the mapped file, and the metadata. Writing into one changes no file.
+---@param path string
+---@return table<string, sqlune.Tensor>? tensors
+---@return table<string, string>|string metadata_or_message
+---@return string? code
+function safetensors.load(path) end
+
+---Writes tensors into one file, atomically; the same tensors give the same bytes.
+---@param path string
+---@param tensors table<string, sqlune.Tensor>
+---@param metadata? table<string, string>
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function safetensors.save(path, tensors, metadata) end
+
 return safetensors

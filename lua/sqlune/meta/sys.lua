@@ -22,6 +22,10 @@ function sys.columns(stream) end
 ---@return { live_bytes: integer, live_blocks: integer, peak_bytes: integer }
 function sys.memory() end
 
+---Whether ^C (2) or a request to end (15) has come, so that what runs now is the clean-up; its number, or false.
+---@return integer|false
+function sys.interrupted() end
+
 ---Lets the k-th allocation of C from now fail, and all later ones if `persistent`; k < 0 lifts it. For tests.
 ---@param k integer
 ---@param persistent? boolean

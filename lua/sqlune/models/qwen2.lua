@@ -18,6 +18,7 @@ local M = {}
 ---@field tied boolean
 ---@field qkv_bias boolean
 ---@field windows integer[] per layer, 0: none
+---@field padding integer    row of the embedding that look-ups do not train (transformers' padding_idx), -1: none
 
 ---One layer. x: [T, C] packed rows; residual: the sum so far, nil before the first layer; at: positions, rows, cache.
 local function layer(p, c, i, rope)
@@ -69,7 +70,7 @@ function M.build(p, c, dtype)
 
   ---Hidden states after the final norm, [T, C]. ids: [T] packed. `seen(name, tensor)`, if given, gets each stage's.
   local function hidden(ids, at, seen)
-    local x, residual = ops.embedding(ids, embed), nil
+    local x, residual = ops.embedding(ids, embed, c.padding), nil
     if seen then seen("embed", x) end
     for i, run in ipairs(layers) do
       if sq.grad_enabled() then

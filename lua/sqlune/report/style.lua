@@ -38,7 +38,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; white-space: pre-wrap; }
 th:last-child, td:last-child { padding-right: 0; }
 th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); white-space: nowrap; }
-td { border-bottom: 1px solid var(--line); max-width: 28rem; overflow-wrap: anywhere; min-width: 2ch; }
+td { border-bottom: 1px solid var(--line); max-width: 28rem; overflow-wrap: break-word; min-width: 2ch; }
 tfoot td { font-weight: 600; border-bottom: 0; }
 .r { text-align: right; white-space: nowrap; }
 .null { color: var(--soft); font-style: italic; }

@@ -1,0 +1,46 @@
+---@meta
+
+---Worker threads that run gold and predicted SQL and judge what comes. Recipes use `sq.evaluate`, which stands on this.
+---@class sqlune.evaluator
+local evaluator = {}
+
+---@class sqlune.evaluator.Opts
+---@field items { db: string|table, gold: string, pred: string }[]  db: a SQLite file or a connection table
+---@field workers? integer    threads; default one a processor, at most 16
+---@field timeout? number     seconds a statement, default 30
+---@field max_rows? integer   of one result; more are an error
+---@field max_bytes? integer  of one result; more are an error
+---@field samples? integer    rows kept of both results where the verdict is not correct, default 0
+
+---Starts the workers on a list of items and returns at once. Use `local pool <close> = …`: closing cancels what runs.
+---@param opts sqlune.evaluator.Opts
+---@return sqlune.evaluator.Pool? pool
+---@return string? message
+---@return string? code
+function evaluator.start(opts) end
+
+---Compares two results given as lists of rows. A cell is a number, string, boolean, json.null, {blob = bytes}, or a
+---server's text: {decimal=}, {date=}, {time=}, {datetime=}, {interval=}, {array=}, {json=}.
+---@param gold any[][]
+---@param pred any[][]
+---@return { ex: boolean, ex_bird: boolean }
+function evaluator.compare(gold, pred) end
+
+---@class sqlune.evaluator.Pool
+local pool = {}
+
+---Waits until all items are done, at most `seconds` (default 0.1). Raises on ^C and when memory is out.
+---@param seconds? number
+---@return integer done
+---@return integer total
+function pool:step(seconds) end
+
+---What came of item i; nil while it is not done.
+---@param i integer
+---@return sqlune.evaluate.Outcome?
+function pool:outcome(i) end
+
+---Cancels what runs, ends the workers. Again is harmless.
+function pool:close() end
+
+return evaluator

@@ -1,0 +1,163 @@
+---@meta
+
+---Making tensors, gradients on and off, scopes, random state. All of it stands in `sq` itself: `sq.zeros {2, 3}`.
+---@class sqlune.tensor
+local tensor = {}
+
+---@alias sqlune.dtype "f32"|"bf16"|"f16"|"f64"|"i64"|"i32"|"u8"
+
+---@class sqlune.TensorOpts
+---@field dtype? sqlune.dtype     "f32" if absent
+---@field device? string          "cpu", the only one so far
+---@field requires_grad? boolean  backward puts a gradient into `grad`
+
+---@class sqlune.RandomOpts: sqlune.TensorOpts
+---@field seed? integer    that of manual_seed if absent
+---@field stream? integer  0 if absent: streams of one seed are independent
+---@field offset? integer  place in the stream, in blocks of 4 numbers
+
+---A typed, strided view of bytes. `+ - * /` and unary `-` take tensors and numbers; printing shows dtype, shape and
+---elements.
+---@class sqlune.Tensor: sqlune.TensorOperators
+---@field shape integer[]
+---@field dtype sqlune.dtype
+---@field device string
+---@field ndim integer
+---@field requires_grad boolean   may be set on tensors that no operator made
+---@field grad sqlune.Tensor?     may be set to nil, or to a tensor as backward would make it (f32 for bf16)
+local Tensor = {}
+
+---Size of a dimension, from 1, or back from -1.
+---@param dim integer
+---@return integer
+function Tensor:size(dim) end
+
+---Number of elements.
+---@return integer
+function Tensor:numel() end
+
+---The only element, as a number.
+---@return number
+function Tensor:item() end
+
+---Elements as nested tables; a number for a tensor without dimensions.
+---@return table|number
+function Tensor:totable() end
+
+---Adds the gradient of this tensor into `grad` of every tensor that wanted one. Activations are released on the way: a
+---second backward through the same operators is an error.
+---@param gradient? sqlune.Tensor  of this one's shape; needed unless it has one element
+function Tensor:backward(gradient) end
+
+---The same elements, off the tape.
+---@return sqlune.Tensor
+function Tensor:detach() end
+
+---A copy with elements in order, off the tape.
+---@return sqlune.Tensor
+function Tensor:clone() end
+
+---Releases the memory now, not when the collector comes by.
+function Tensor:close() end
+
+---Takes the tensor out of every scope, and returns it.
+---@return sqlune.Tensor
+function Tensor:keep() end
+
+---Forgets the gradient but keeps its memory for the next one.
+function Tensor:zero_grad() end
+
+---Do the elements lie in order, without gaps?
+---@return boolean
+function Tensor:is_contiguous() end
+
+---A tensor of these numbers.
+---@param values table|number  nested tables of equal lengths
+---@param opts? sqlune.TensorOpts
+---@return sqlune.Tensor
+function tensor.tensor(values, opts) end
+
+---Zeros of a shape.
+---@param shape integer[]
+---@param opts? sqlune.TensorOpts
+---@return sqlune.Tensor
+function tensor.zeros(shape, opts) end
+
+---Ones of a shape.
+---@param shape integer[]
+---@param opts? sqlune.TensorOpts
+---@return sqlune.Tensor
+function tensor.ones(shape, opts) end
+
+---One value in every place.
+---@param shape integer[]
+---@param value number
+---@param opts? sqlune.TensorOpts
+---@return sqlune.Tensor
+function tensor.full(shape, value, opts) end
+
+---Memory with nothing in particular in it.
+---@param shape integer[]
+---@param opts? sqlune.TensorOpts
+---@return sqlune.Tensor
+function tensor.empty(shape, opts) end
+
+---The integers first, first + 1, … last; i64 unless told otherwise.
+---@param first integer
+---@param last integer
+---@param opts? sqlune.TensorOpts
+---@return sqlune.Tensor
+function tensor.arange(first, last, opts) end
+
+---Normal random numbers, the same on any number of threads.
+---@param shape integer[]
+---@param opts? sqlune.RandomOpts
+---@return sqlune.Tensor
+function tensor.randn(shape, opts) end
+
+---Random numbers in [0, 1), the same on any number of threads.
+---@param shape integer[]
+---@param opts? sqlune.RandomOpts
+---@return sqlune.Tensor
+function tensor.rand(shape, opts) end
+
+---Calls fn(…) with recording off and returns what it returns. fn may not yield.
+---@generic T
+---@param fn fun(...): T
+---@return T
+function tensor.no_grad(fn, ...) end
+
+---Do operators record?
+---@return boolean
+function tensor.grad_enabled() end
+
+---Seed of randn and rand.
+---@param seed integer
+function tensor.manual_seed(seed) end
+
+---State of the random numbers, and sets it if a state is given.
+---@param state? { seed: integer, offset: integer }
+---@return { seed: integer, offset: integer }
+function tensor.random_state(state) end
+
+---Bytes that tensors hold now and held at most, and bytes kept for reuse.
+---@param reset? boolean  the peak starts anew
+---@return { live_bytes: integer, peak_bytes: integer, cached_bytes: integer, live_blocks: integer }
+function tensor.tensor_memory(reset) end
+
+---@class sqlune.Scope
+local Scope = {}
+
+---Moves tensors into the scope around this one, and returns them.
+---@param ... sqlune.Tensor
+---@return sqlune.Tensor ...
+function Scope:keep(...) end
+
+---Releases every tensor made since the scope was opened, but for those kept; scopes opened inside close too.
+function Scope:close() end
+
+---Opens a scope: `local s <close> = sq.scope()`.
+---@return sqlune.Scope
+function tensor.scope() end
+
+return tensor

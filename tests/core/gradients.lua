@@ -1,0 +1,156 @@
+-- Every operator that sq.ops.list() calls differentiable: its gradient in f64 against central differences, and f32 and
+-- bf16 against f64. The inputs stand in tests/gradient_cases.lua; an operator without any fails.
+local sq = require "sqlune"
+local t = require "tests.check"
+local all = require "tests.gradient_cases"
+local ops = sq.ops
+
+local function numel(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+---Distinct values between -2 and 2, none nearer to 0 than 0.02 nor to another one than 0.0005: differences of 1e-5 step
+---over no kink. "positive": 0.3 to 2.3.
+local function draw(shape, place, how)
+  local list = {}
+  for i = 1, numel(shape) do
+    local x = ((i * 389 + place * 1009) % 4001 - 2000) / 1000
+    if how == "positive" then
+      x = 0.3 + (x + 2) / 2
+    else
+      x = x + (x < 0 and -0.02 or 0.02)
+    end
+    list[i] = x
+  end
+  return sq.tensor(list, { dtype = "f64" }):reshape(shape)
+end
+
+local function context(dtype)
+  local c = { dtype = dtype, wide = dtype == "f64" and "f64" or "f32" }
+  function c.ids(list) return sq.tensor(list, { dtype = "i64" }) end
+  return c
+end
+
+---Sum of all outputs, each element with a weight of its own.
+local function weighed(...)
+  local total
+  for i, y in ipairs { ... } do
+    local w = draw(y.shape, 7 + i):to(y.dtype)
+    local part = (y * w):sum():to "f64"
+    total = total and total + part or part
+  end
+  return total
+end
+
+local function leaves(case, dtype)
+  local list = {}
+  for i, shape in ipairs(case[1]) do
+    list[i] = draw(shape, i, case.values):to(dtype):clone()
+    list[i].requires_grad = true
+  end
+  return list
+end
+
+local function forward(case, c, inputs) return case[2](c, table.unpack(inputs)) end
+
+---The same leaves seen through an operator: gradients then flow through nodes and not straight into leaves.
+local function behind(inputs)
+  local list = {}
+  for i, x in ipairs(inputs) do list[i] = x:affine(1, 0) end
+  return list
+end
+
+local function norm(x) return ops.global_norm({ x:contiguous():to "f64" }):item() end
+
+local function close(a, b, tolerance, floor, what)
+  t.eq(a.shape, b.shape, what)
+  local d, size = norm(a:to "f64" - b:to "f64"), norm(b)
+  if d ~= d or d > tolerance * (size + floor) then
+    error(string.format("%s: differs by %g of %g", what, d, size), 2)
+  end
+end
+
+---d loss / d x by central differences.
+local function differences(case, c, inputs, x)
+  local flat, d, h = x:detach():reshape { -1 }, {}, 1e-5
+  local function loss_at(i, value)
+    local _s <close> = sq.scope()
+    flat:narrow(1, i, 1):fill_(value)
+    return weighed(forward(case, c, inputs)):item()
+  end
+  for i = 1, x:numel() do
+    local v = flat:select(1, i):item()
+    d[i] = (loss_at(i, v + h) - loss_at(i, v - h)) / (2 * h)
+    loss_at(i, v)
+  end
+  return sq.tensor(d, { dtype = "f64" }):reshape(x.shape)
+end
+
+local function grad_of(x) return x.grad or sq.zeros(x.shape, { dtype = "f64" }) end
+
+local function check_f64(case, name)
+  local _s <close> = sq.scope()
+  local c, inputs = context "f64", leaves(case, "f64")
+  weighed(forward(case, c, inputs)):backward()
+  local straight = {}
+  for i, x in ipairs(inputs) do straight[i] = grad_of(x):clone() end
+  weighed(forward(case, c, inputs)):backward() -- adds to what is there
+  for i, x in ipairs(inputs) do
+    close(grad_of(x), straight[i] * 2, 1e-14, 1e-12, name .. ", gradient " .. i .. " added twice")
+    x.grad = nil
+  end
+  weighed(forward(case, c, behind(inputs))):backward()
+  for i, x in ipairs(inputs) do
+    close(grad_of(x), straight[i], 1e-14, 1e-12, name .. ", gradient " .. i .. " through a node")
+  end
+  for i, x in ipairs(inputs) do
+    local numeric = sq.no_grad(differences, case, c, inputs, x)
+    -- differences of 1e-5 in f64 are themselves off by about 1e-10
+    close(straight[i], numeric, 1e-6, 1e-3, name .. ", gradient " .. i)
+  end
+end
+
+---Outputs and gradients of `dtype` against f64, both from the values that `dtype` holds.
+local function check_narrow(case, name, dtype, tolerance)
+  local _s <close> = sq.scope()
+  local a, b = leaves(case, dtype), {}
+  for i, x in ipairs(a) do
+    b[i] = x:detach():to "f64"
+    b[i].requires_grad = true
+  end
+  local y, z = { forward(case, context(dtype), a) }, { forward(case, context "f64", b) }
+  for i in ipairs(y) do close(y[i], z[i], tolerance, 1e-2, ("%s, output %d"):format(name, i)) end
+  weighed(table.unpack(y)):backward()
+  weighed(table.unpack(z)):backward()
+  for i, x in ipairs(a) do close(grad_of(x), grad_of(b[i]), tolerance, 0.1, ("%s, gradient %d"):format(name, i)) end
+end
+
+local cases = {
+  ["the check sees a wrong gradient"] = function() -- a control: a derivative that forgets a part
+    local wrong = { { { 3 } }, function(_, x) return x * x:detach() end }
+    t.fails(function() check_f64(wrong, "wrong") end, "wrong, gradient 1: differs")
+  end,
+  ["every case belongs to a differentiable operator"] = function()
+    local known = {}
+    for _, op in ipairs(ops.list()) do known[op.name] = op.differentiable end
+    for name in pairs(all) do t.ok(known[name], name) end
+  end,
+}
+
+for _, op in ipairs(ops.list()) do
+  if op.differentiable then
+    cases[op.name .. " against differences, f64"] = function()
+      local list = t.ok(all[op.name], "no case for " .. op.name .. " in tests/gradient_cases.lua")
+      for i, case in ipairs(list) do check_f64(case, op.name .. " " .. i) end
+    end
+    -- f32: unit roundoff 6e-8, sums of a few dozen terms. bf16: 4e-3 at every stored value, a handful in a row.
+    for dtype, tolerance in pairs { f32 = 2e-6, bf16 = 2.5e-2 } do
+      cases[("%s in %s against f64"):format(op.name, dtype)] = function()
+        for i, case in ipairs(all[op.name] or {}) do check_narrow(case, op.name .. " " .. i, dtype, tolerance) end
+      end
+    end
+  end
+end
+return cases

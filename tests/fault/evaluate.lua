@@ -1,0 +1,38 @@
+-- Fault sweep over sq.evaluator: the workers allocate too.
+local sq = require "sqlune"
+local sweep = require "tests.sweep"
+local t = require "tests.check"
+
+return {
+  ["compare"] = function()
+    local a = { { 1, "x", sq.json.null }, { 2, { blob = "y" }, 0.5 }, { 3, { decimal = "1.5" }, true } }
+    local b = { { 0.5, 2, { blob = "y" } }, { sq.json.null, 1, "x" }, { true, 3, 1.5 } }
+    t.eq(sq.evaluator.compare(a, b).ex, true)
+    sweep("permuted", function() return sq.evaluator.compare(a, b) end)
+    local square, turned = {}, {}
+    for r = 1, 6 do
+      square[r], turned[r] = {}, {}
+      for c = 1, 6 do square[r][c], turned[r][c] = (r + c) % 6, (r - c) % 6 end
+    end
+    sweep("searched", function() return sq.evaluator.compare(square, turned) end)
+  end,
+
+  ["pool"] = function()
+    local path = t.tmpdir() .. "/a.sqlite"
+    assert(sq.db.create(path, "CREATE TABLE p (name TEXT); INSERT INTO p VALUES ('a'), ('b')"))
+    local items = {
+      { db = path, gold = "SELECT name FROM p", pred = "SELECT name FROM p" },
+      { db = path, gold = "SELECT name FROM p", pred = "SELECT 'a'" },
+      { db = path, gold = "SELECT name FROM p", pred = "SELECT nam FROM p" },
+      { db = path .. "x", gold = "SELECT 1", pred = "SELECT 1" },
+    }
+    for _, workers in ipairs { 1, 2 } do
+      local count = sweep("run on " .. workers, function()
+        local pool <close> = assert(sq.evaluator.start { items = items, workers = workers, samples = 2 })
+        while pool:step(5) < #items do end
+        for i = 1, #items do pool:outcome(i) end
+      end)
+      t.ok(count > 30, count)
+    end
+  end,
+}
