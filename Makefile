@@ -13,6 +13,10 @@ LUALIB    = $(firstword $(wildcard /usr/lib/*/liblua5.4.a))
 LPEGLIB   = $(firstword $(wildcard /usr/lib/*/liblua5.4-lpeg.a))
 LDLIBS    = -Wl,--whole-archive $(LUALIB) $(LPEGLIB) -Wl,--no-whole-archive -Wl,-E \
             -lcjson -lsqlite3 -lutf8proc -ldnnl -ledit -ldl -lpthread -lm
+# gcc prefers 256-bit vectors even where 512 are as cheap; loops over exp gain a third.
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+$(BUILD)/kernels/%.o: CFLAGS += -mprefer-vector-width=512
+endif
 SRC      := $(sort $(wildcard src/*/*.c kernels/cpu/*.c))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 SQLUNE   := $(BUILD)/bin/sqlune

@@ -25,6 +25,7 @@ sqn_status matmul_amx(const sqn_k_matmul *a) {
 #define DEPTH 1024     /* k of a block, at most */
 #define WIDE 4         /* pairs of tiles of a streamed block, at most */
 #define SHARED 2048    /* rows of the shared operand packed at a time, at most */
+#define NEAR 8         /* tiles of k worked at a time */
 #define TILE_WORDS 512 /* bf16 of a tile */
 
 typedef struct operand {
@@ -162,15 +163,24 @@ static void pack_pair(const operand *o, int64_t row, const job *j, sqn_bf16 *out
     _tile_loadd(6, b + (p)*TILE_WORDS, 64); \
     _tile_loadd(7, b1 + (p)*TILE_WORDS, 64);
 
-/* c [32, 32] = 32 rows of a times 32 columns of b. */
-INLINE void square(const sqn_bf16 *a, const sqn_bf16 *b, int64_t tiles, int planes, float *c) {
+/* c [32, 32] (+)= 32 rows of a times 32 columns of b over `tiles` tiles of k; `row` tiles of k lie
+ * between two rows of tiles. */
+INLINE void square(const sqn_bf16 *a, const sqn_bf16 *b, int64_t row, int64_t tiles, int planes,
+                   float *c, int add) {
     const int64_t step = planes * TILE_WORDS;
-    const sqn_bf16 *a1 = a + tiles * step, *b1 = b + tiles * step;
+    const sqn_bf16 *a1 = a + row * step, *b1 = b + row * step;
     __asm__ volatile("" ::: "memory"); /* gcc 12's tile loads do not say that they read memory */
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    if (add) {
+        _tile_loadd(0, c, 128);
+        _tile_loadd(1, c + 16, 128);
+        _tile_loadd(2, c + 512, 128);
+        _tile_loadd(3, c + 528, 128);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (int64_t t = 0; t < tiles; t++, a += step, a1 += step, b += step, b1 += step) {
         LOAD_A(0)
         LOAD_B(0)
@@ -235,28 +245,41 @@ static void finish(const job *j, int64_t i0, int64_t j0, const float *x) {
             finish_row(j, i0 + i, j0, cols, x + 32 * i, bias);
 }
 
+/* One pair of shared tiles against `count` streamed ones: NEAR tiles of k at a time, so that the
+ * shared ones and the sums stay in the first cache. */
+INLINE void squares(const job *j, const sqn_bf16 *shared, const sqn_bf16 *own, int64_t count,
+                    int planes, float c[WIDE][32 * 32]) {
+    const int64_t step = planes * TILE_WORDS, near = NEAR / planes;
+    for (int64_t t = 0; t < j->tiles; t += near) {
+        const int64_t n = j->tiles - t < near ? j->tiles - t : near;
+        for (int64_t r = 0; r < count; r++) {
+            const sqn_bf16 *x = shared + t * step, *y = own + (2 * r * j->tiles + t) * step;
+            const sqn_bf16 *a = j->streamed.is_b ? x : y, *b = j->streamed.is_b ? y : x;
+            square(a, b, j->tiles, n, planes, c[r], t > 0);
+        }
+    }
+}
+
 /* `wide` pairs of streamed tiles along all packed shared ones. */
 static void stream_block(const job *j, int64_t row, sqn_bf16 *own) {
-    _Alignas(64) float c[32 * 32];
+    _Alignas(64) float c[WIDE][32 * 32];
     const int planes = j->shared.planes;
-    const int64_t pair = 2 * j->tiles * planes * TILE_WORDS;
-    const int64_t end =
-        row + 32 * j->wide < j->streamed.count ? row + 32 * j->wide : j->streamed.count;
-    for (int64_t r = row; r < end; r += 32)
-        pack_pair(&j->streamed, r, j, own + (r - row) / 32 * pair);
-    for (int64_t s = 0; s < j->s_count; s += 32)
-        for (int64_t r = row; r < end; r += 32) {
-            const sqn_bf16 *x = j->packed + s / 32 * pair, *y = own + (r - row) / 32 * pair;
-            const sqn_bf16 *a = j->streamed.is_b ? x : y, *b = j->streamed.is_b ? y : x;
-            if (planes == 1)
-                square(a, b, j->tiles, 1, c);
-            else
-                square(a, b, j->tiles, 3, c);
+    const int64_t pair = 2 * j->tiles * planes * TILE_WORDS,
+                  left = (j->streamed.count - row + 31) / 32;
+    const int64_t count = left < j->wide ? left : j->wide;
+    for (int64_t r = 0; r < count; r++) pack_pair(&j->streamed, row + 32 * r, j, own + r * pair);
+    for (int64_t s = 0; s < j->s_count; s += 32) {
+        const sqn_bf16 *shared = j->packed + s / 32 * pair;
+        if (planes == 1)
+            squares(j, shared, own, count, 1, c);
+        else
+            squares(j, shared, own, count, 3, c);
+        for (int64_t r = 0; r < count; r++)
             if (j->streamed.is_b)
-                finish(j, j->s0 + s, r, c);
+                finish(j, j->s0 + s, row + 32 * r, c[r]);
             else
-                finish(j, r, j->s0 + s, c);
-        }
+                finish(j, row + 32 * r, j->s0 + s, c[r]);
+    }
 }
 
 /* All blocks of one product; runs in every thread of the team, each with its own copy of the job.
