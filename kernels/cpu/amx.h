@@ -31,7 +31,8 @@ static inline void amx_open(void) {
         uint8_t rows[16];
     } config = {.palette = 1};
     for (int i = 0; i < 8; i++) config.row_bytes[i] = 64, config.rows[i] = 16;
-    /* gcc 12 believes that the instruction reads 8 of the 64 bytes, and that tile loads read none. */
+    /* gcc 12 believes that the instruction reads 8 of the 64 bytes, and that tile loads read none.
+     */
     __asm__ volatile("" : : "r"(&config) : "memory");
     _tile_loadconfig(&config);
 }
