@@ -52,7 +52,7 @@ test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); O
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 .PHONY: asan-run
 asan-run: $(SQLUNE) $(BUILD)/pty
-	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=$(ASAN_OPTIONS) $(SQLUNE) tests/run.lua $(ONLY)
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=quarantine_size_mb=16:$(ASAN_OPTIONS) $(SQLUNE) tests/run.lua $(ONLY)
 
 test-gc: all ## the tests with a collector that works at every allocation
 	SQLUNE_GC=stress $(SQLUNE) tests/run.lua $(ONLY)
