@@ -111,6 +111,11 @@ function Run:steps()
   local started
   return function()
     if started then
+      -- The step's batches outlived several young collections: waiting for the collector would hold thousands of them.
+      for _, batch in ipairs(self.micro) do
+        batch.ids:close()
+        batch.targets:close()
+      end
       self.step = self.step + 1
       self:write_log(sq.sys.clock() - started)
       local every = self.cfg.save_every or 0
@@ -122,6 +127,7 @@ function Run:steps()
     end
     started = sq.sys.clock()
     local micro = self.batches:at(self.step + 1)
+    self.micro = micro
     self.step_tokens = 0
     for _, batch in ipairs(micro) do self.step_tokens = self.step_tokens + batch.tokens end
     return self.step + 1, micro

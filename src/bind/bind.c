@@ -15,11 +15,13 @@ typedef struct state_facts {
     int ref[BIND_KIND_COUNT];
     const bind_type *type[BIND_KIND_COUNT];
     int64_t foreign_since, foreign_base; /* bytes */
+    int lua_base;                        /* KiB of Lua's own after the last full collection */
 } state_facts;
 
 /* Above this much growth a full collection runs; a young one every eighth of it. Measured:
  * spec/host.md §3. */
 static const int64_t foreign_budget = (int64_t)256 << 20;
+static const int lua_slack = 16 << 10; /* KiB that Lua's heap may grow by before it counts */
 
 #define MODULE(name, doc) int l_open_##name(lua_State *L);
 #include "bind/modules.def"
@@ -213,8 +215,13 @@ void bind_settle(lua_State *L) {
     lua_gc(L, LUA_GCSTEP, 0);
     int64_t live = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
     if (live < f->foreign_base) f->foreign_base = live;
-    if (live <= f->foreign_base + foreign_budget) return;
+    /* An explicit step of 5.4's generational mode is never a major one and puts the automatic one
+     * off, so what has grown old stays: measured 1.6 GB of dead Lua objects after 2,300 training
+     * steps. */
+    bool grown = lua_gc(L, LUA_GCCOUNT) > 2 * f->lua_base + lua_slack;
+    if (!grown && live <= f->foreign_base + foreign_budget) return;
     lua_gc(L, LUA_GCCOLLECT);
+    f->lua_base = lua_gc(L, LUA_GCCOUNT);
     f->foreign_base = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
 }
 

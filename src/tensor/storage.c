@@ -13,6 +13,7 @@ enum { CLASSES = 48 * 8 };
 
 typedef struct free_block {
     struct free_block *next;
+    size_t size;
 } free_block;
 
 static struct {
@@ -21,7 +22,8 @@ static struct {
     int64_t live, peak, cached, blocks;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static const size_t huge_from = (size_t)4 << 20;
+static const size_t huge_page = (size_t)2 << 20, huge_from = (size_t)4 << 20;
+static const size_t mapped_from = (size_t)256 << 10;
 static const int64_t cache_floor = (int64_t)64 << 20;
 
 static size_t class_size(size_t bytes, int *index) {
@@ -34,11 +36,27 @@ static size_t class_size(size_t bytes, int *index) {
     return size;
 }
 
+/* Blocks of 256 KiB and more are mappings of their own: in malloc's heap the shapes of packed
+ * batches, never twice the same, leave holes that nothing fits (measured: 1 MB a step). */
 static void *system_block(size_t size) {
     if (sqn_alloc_fault_tick()) return NULL;
-    void *p = aligned_alloc(size >= huge_from ? (size_t)2 << 20 : 64, size);
-    if (p != NULL && size >= huge_from) madvise(p, size, MADV_HUGEPAGE);
-    return p;
+    if (size < mapped_from) return aligned_alloc(64, size);
+    size_t align = size >= huge_from ? huge_page : 0;
+    char *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    if (align == 0) return p;
+    size_t before = (align - (size_t)((uintptr_t)p % align)) % align;
+    if (before > 0) munmap(p, before);
+    munmap(p + before + size, align - before);
+    madvise(p + before, size, MADV_HUGEPAGE);
+    return p + before;
+}
+
+static void return_block(void *p, size_t size) {
+    if (size < mapped_from)
+        free(p);
+    else
+        munmap(p, size);
 }
 
 static void flush_locked(void) {
@@ -46,7 +64,7 @@ static void flush_locked(void) {
         while (pool.list[i] != NULL) {
             free_block *b = pool.list[i];
             pool.list[i] = b->next;
-            free(b);
+            return_block(b, b->size);
         }
     }
     pool.cached = 0;
@@ -86,11 +104,12 @@ static void give_block(void *p, size_t bytes) {
     if (keep) {
         free_block *b = p;
         b->next = pool.list[index];
+        b->size = (size_t)size;
         pool.list[index] = b;
         pool.cached += size;
     }
     pthread_mutex_unlock(&pool.lock);
-    if (!keep) free(p);
+    if (!keep) return_block(p, (size_t)size);
 }
 
 sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
