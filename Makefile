@@ -23,7 +23,7 @@ SQLUNE   := $(BUILD)/bin/sqlune
 PARTS    := lua recipes configs examples
 export SQLUNE_SHARED ?= ../shared
 
-.PHONY: all help deps test test-asan test-gc test-real lint format quickstart install uninstall clean
+.PHONY: all help deps test test-asan test-gc test-real bench lint format quickstart install uninstall clean
 all: $(SQLUNE) ## build build/bin/sqlune
 $(SQLUNE): $(OBJ)
 	@mkdir -p $(@D)
@@ -59,6 +59,10 @@ test-gc: all ## the tests with a collector that works at every allocation
 
 test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODEL=folder
 	MODEL=$(MODEL) TEST_GROUP=real $(SQLUNE) tests/run.lua
+
+bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, tokenizers) measures the peers too
+	@for b in operators sft tokenize eval; do echo "$$b"; $(SQLUNE) tests/bench/$$b.lua $(PYTHON) || exit 1; done
+	@echo mschema; $(SQLUNE) tests/bench/mschema.lua $(SQLUNE_SHARED)/data/spider/database
 
 lint: ## layer rules, file lengths, clang-format, luacheck
 	@tools/lint.sh
