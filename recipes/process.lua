@@ -8,6 +8,7 @@ local cfg = config.parse(arg, {
   out      = config.path "folder for the items, the schemas and datasets.json",
   name     = config.string("name of the data set; none: the name of the raw file", false),
   datasets = config.path("config that lists the data set; none: OUT/datasets.json", false),
+  split    = config.one_of({ "auto", "train", "test" }, "auto: test if RAW's name has the word test or dev", "auto"),
   examples = config.integer("example values that the M-Schema shows of a column", 3, { min = 0 }),
   data_aug = config.boolean("assemble may augment these items", true),
   skip_missing = config.boolean "leave out questions whose database does not exist",
@@ -15,6 +16,7 @@ local cfg = config.parse(arg, {
   dry_run  = false,
 })
 
+if cfg.split == "auto" then cfg.split = nil end
 local summary, message = sq.data.process(cfg)
 if not summary then config.fail(message) end
 
@@ -27,4 +29,5 @@ print(term.table { columns = { "database", "items", "tables", "columns", "charac
 if #summary.rows > #shown then print(("  … and %d more"):format(#summary.rows - #shown)) end
 if summary.skipped > 0 then print(("  %s left out: no database"):format(term.plural(summary.skipped, "item"))) end
 print(("  %s of %s%s"):format(term.plural(summary.items, "item"), term.plural(#summary.rows, "database"),
-  cfg.dry_run and ", nothing written" or ": " .. summary.path .. ", listed in " .. summary.datasets))
+  cfg.dry_run and ", nothing written" or (": %s, listed in %s (split %s)"):format(summary.path, summary.datasets,
+    summary.split)))

@@ -57,6 +57,10 @@ return {
     t.ok(one.conversations[1].content:find "```sql$")
   end,
 
+  ["a split is train or test"] = function()
+    fails(function(_, entry) entry.split = "dev" end, "'shop_nl2sqlite': 'split' is neither 'train' nor 'test'")
+  end,
+
   ["a test set keeps schema and SQL as they are"] = function()
     local _, _, list = assemble(folder(), { aug = false, prompt = "en" })
     t.eq(list[3].conversations[1].content, sq.prompt.text("en", { question = "Question 3?", schema = SCHEMA }))

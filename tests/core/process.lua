@@ -51,6 +51,41 @@ return {
     t.eq(sets.other_nl2sqlite.data_aug, false)
   end,
 
+  ["sets that are held out are listed as such, and are not trained on"] = function()
+    local dir = folder()
+    for name, split in pairs { ["train.json"] = "train", ["my-test.json"] = "test", ["dev_gold.json"] = "test",
+      ["latest.json"] = "train" } do
+      assert(fs.write(dir .. "/" .. name, assert(fs.read(dir .. "/raw.json"))))
+      t.eq(assert(process(dir, { raw = dir .. "/" .. name })).split, split, name)
+    end
+    t.eq(assert(process(dir, { split = "test" })).split, "test")
+    local sets = assert(json.read(dir .. "/out/datasets.json"))
+    t.eq({ sets.train_nl2sqlite.split, sets.train_nl2sqlite.data_aug }, { nil, true })
+    t.eq({ sets["my-test_nl2sqlite"].split, sets["my-test_nl2sqlite"].data_aug }, { "test", false })
+    local function names(split)
+      sq.progress.quiet = true
+      local summary = assert(sq.data.assemble { datasets = dir .. "/out/datasets.json", out = dir .. "/t.json",
+        aug = false, split = split })
+      sq.progress.quiet = false
+      local taken = {}
+      for i, row in ipairs(summary.rows) do taken[i] = row[1] end
+      table.sort(taken)
+      return taken, #summary.left_out
+    end
+    local taken, left = names()
+    t.eq({ taken, left }, { { "latest_nl2sqlite", "train_nl2sqlite" }, 3 })
+    t.eq(names "test", { "dev_gold_nl2sqlite", "my-test_nl2sqlite", "raw_nl2sqlite" })
+    t.eq(#names "all", 5)
+  end,
+
+  ["a config without the split that is wanted says what it has"] = function()
+    local dir = folder()
+    assert(process(dir, { split = "test" }))
+    t.fails(function() return sq.data.assemble { datasets = dir .. "/out/datasets.json", out = dir .. "/t.json" } end,
+      "datasets.json: no data set of the split 'train' %(raw_nl2sqlite: ask for split=test%)")
+    t.ok(not fs.exists(dir .. "/t.json"))
+  end,
+
   ["what it writes assembles"] = function()
     local dir = folder()
     local function assemble(aug)

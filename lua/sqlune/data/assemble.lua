@@ -11,7 +11,7 @@ local random = require "sqlune.random"
 local sq = require "sqlune"
 local fs, json = sq.fs, sq.json
 
-local KEYS = { "name", "data_path", "sample_num", "sum_num", "task_name", "data_aug", "prompt" }
+local KEYS = { "name", "data_path", "sample_num", "sum_num", "task_name", "data_aug", "prompt", "split" }
 local PARSED_AT_MOST = 1000 -- schemas kept parsed; one per database in practice
 
 ---The file that a data set names: as it stands, or beside the config.
@@ -41,10 +41,12 @@ local function dataset_of(name, entry, source)
   if not dialect then return nil, ("%s: no task '%s' (nl2sqlite)"):format(place, tostring(task)) end
   local sample_num = entry.sample_num or -1
   if math.type(sample_num) ~= "integer" then return nil, place .. ": 'sample_num' is not an integer" end
+  local split = entry.split or "train"
+  if split ~= "train" and split ~= "test" then return nil, place .. ": 'split' is neither 'train' nor 'test'" end
   local path, message = data_file(entry.data_path, source)
   if not path then return nil, place .. ": " .. message end
   return { name = name, path = path, task = task, dialect = dialect, sample_num = sample_num, total = entry.sum_num,
-    data_aug = entry.data_aug ~= false, prompt = entry.prompt }
+    split = split, data_aug = entry.data_aug ~= false, prompt = entry.prompt }
 end
 
 ---Does the file hold a list of items, not a config?
@@ -56,15 +58,29 @@ local function is_item_file(path)
   return path:find "%.jsonl$" ~= nil or first ~= nil and first:find "^%s*%[" ~= nil
 end
 
+---The data sets of a split. A file of items was asked for by its own name: it is taken whatever the split.
+local function of_split(list, split, source)
+  if split == "all" then return list, {} end
+  local kept, others = {}, {}
+  for _, set in ipairs(list) do
+    if set.split == split then kept[#kept + 1] = set else others[#others + 1] = set.name end
+  end
+  if #kept > 0 then return kept, others end
+  return nil, ("%s: no data set of the split '%s' (%s: ask for split=%s)"):format(source, split,
+    table.concat(others, ", "), split == "train" and "test" or "train")
+end
+
 ---The data sets of a config (the original's JSON, or Lua), in its order. A file of items is one data set.
 ---@param source string
+---@param split "train"|"test"|"all"
 ---@return table[]? datasets
----@return string? message
-local function read_datasets(source)
+---@return string[]|string|nil others  names of the data sets of the other split; a message
+local function read_datasets(source, split)
   if is_item_file(source) then
     local name = fs.basename(source):gsub("%.jsonl?$", "")
     local one, message = dataset_of(name, { data_path = source, task_name = name:match "_(nl2%a+)$" }, source)
-    return one and { one }, message
+    if not one then return nil, message end
+    return { one }, {}
   end
   local entries, message = config.load(source)
   if not entries then return nil, message end
@@ -76,7 +92,7 @@ local function read_datasets(source)
     if not list[i] then return nil, message end
   end
   if #list == 0 then return nil, source .. ": no data sets" end
-  return list
+  return of_split(list, split, source)
 end
 
 ---Parses a schema text, once per text.
@@ -177,6 +193,7 @@ end
 ---@class sqlune.data.AssembleOpts
 ---@field datasets string   config of data sets (the original's JSON, or Lua), or one file of items
 ---@field out string        conversations to write
+---@field split? "train"|"test"|"all"  data sets of the config to take, default "train"
 ---@field seed? integer     default 1
 ---@field aug? boolean      false: no augmentation at all, for test sets; default true
 ---@field augment? string   a Lua file with augmentations of one's own
@@ -186,6 +203,7 @@ end
 ---@class sqlune.data.AssembleSummary
 ---@field items integer
 ---@field path string
+---@field left_out string[]  data sets of the other split
 ---@field rows any[][]  data set, task, items, used, augmented, mean characters of a prompt
 
 ---Assembles a training or test set. Nothing is left half-written when something is wrong.
@@ -193,13 +211,15 @@ end
 ---@return sqlune.data.AssembleSummary? summary
 ---@return string? message
 local function assemble(o)
-  local sets, message = read_datasets(o.datasets)
-  if not sets then return nil, message end
-  local steps = augment.standard()
+  local sets, left_out = read_datasets(o.datasets, o.split or "train")
+  if not sets then return nil, left_out end
+  local steps, message
   if o.augment then
     steps, message = augment.load(o.augment)
-    if not steps then return nil, message end
+  else
+    steps = augment.standard()
   end
+  if not steps then return nil, message end
   local total = 0
   for _, set in ipairs(sets) do
     local counted = set.sample_num >= 0 and set.sample_num or set.total
@@ -226,7 +246,7 @@ local function assemble(o)
     ok, message = writer:commit()
     if not ok then return nil, message end
   end
-  return { items = self.count, path = o.out, rows = rows }
+  return { items = self.count, path = o.out, left_out = left_out, rows = rows }
 end
 
 return assemble

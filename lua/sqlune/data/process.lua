@@ -8,6 +8,16 @@ local progress = require "sqlune.progress"
 local sq = require "sqlune"
 local fs, json = sq.fs, sq.json
 
+-- Words of a raw file's name that say that its items are held out, not trained on.
+local HELD_OUT = { test = true, dev = true, val = true, valid = true, validation = true, eval = true }
+
+local function split_of(path)
+  for word in fs.basename(path):lower():gmatch "%a+" do
+    if HELD_OUT[word] then return "test" end
+  end
+  return "train"
+end
+
 ---The M-Schema of a database, made once per run and kept beside the items. false: no such database, to be skipped.
 local function schema_of(self, name, where)
   local known = self.schemas[name]
@@ -85,8 +95,10 @@ local function register(self, data_path)
     if not json.is_object(known) then return nil, path .. ": an object of data sets is expected" end
     config = known
   end
-  config[self.name] = json.object("data_path", data_path, "sample_num", -1, "sum_num", self.count, "task_name",
+  local entry = json.object("data_path", data_path, "sample_num", -1, "sum_num", self.count, "task_name",
     "nl2" .. self.databases.dialect, "data_aug", self.data_aug)
+  if self.split ~= "train" then entry.split = self.split end -- the original knows training sets only
+  config[self.name] = entry
   return json.write(path, config, { indent = 2 })
 end
 
@@ -113,7 +125,8 @@ end
 ---@field name? string       of the data set, default: the raw file's name
 ---@field datasets? string   config to enter the data set in, default OUT/datasets.json
 ---@field examples? integer  example values that the M-Schema shows of a column, default 3
----@field data_aug? boolean  whether assemble may augment it, default true
+---@field split? "train"|"test"  what assemble takes it for; default: "test" where a word of the raw file's name says so
+---@field data_aug? boolean  whether assemble may augment it, default true; never a set that is held out
 ---@field skip_missing? boolean  leave out items whose database does not exist, instead of stopping
 ---@field dry_run? boolean   read and check everything, write nothing
 
@@ -123,6 +136,7 @@ end
 ---@field path string      the items
 ---@field datasets string  the config
 ---@field name string      of the data set in it
+---@field split "train"|"test"
 ---@field rows any[][]     database, items, tables, columns, characters of its schema
 
 ---Processes raw items. Nothing is left half-written when something is wrong.
@@ -142,7 +156,9 @@ local function process(o)
   local writer <close>, unwritable = open_writer(o, path)
   if unwritable then return nil, unwritable end
   local bar <close> = progress.bar { label = "process" }
-  local self = { databases = places, out = o.out, name = name, data_aug = o.data_aug ~= false, dry_run = o.dry_run,
+  local split = o.split or split_of(o.raw)
+  local self = { databases = places, out = o.out, name = name, split = split, dry_run = o.dry_run,
+    data_aug = o.data_aug ~= false and split == "train",
     datasets = o.datasets or fs.join(o.out, "datasets.json"), skip_missing = o.skip_missing, examples = o.examples or 3,
     writer = writer, bar = bar, schemas = {}, names = {}, count = 0, skipped = 0 }
   ok, message = items.each(o.raw, function(item, where) return add_item(self, item, where) end)
@@ -152,7 +168,7 @@ local function process(o)
   if ok and writer then ok, message = register(self, path) end
   if not ok then return nil, message end
   return { items = self.count, skipped = self.skipped, path = path, datasets = self.datasets, name = name,
-    rows = rows_of(self) }
+    split = split, rows = rows_of(self) }
 end
 
 return process
