@@ -91,17 +91,17 @@ function M.shape(config, where)
   error(shape, 0)
 end
 
-local function build(config, shape, dtype, take)
-  local parts = nn.parameters(take)
+local function build(config, shape, dtype, take, wrap)
+  local parts = nn.parameters(take, wrap)
   local built = require(kinds[config.model_type].file).build(parts, shape, dtype)
   return setmetatable({
-    config = config, shape = shape, dtype = dtype, parts = parts, hidden_of = built.hidden, head = built.head,
+    config = config, shape = shape, dtype = dtype, parts = parts, hidden_of = built.hidden, output = built.output,
   }, Model)
 end
 
 ---A model with random weights: matrices normal with deviation `initializer_range` (0.02), norms 1, biases 0.
 ---@param config table   like config.json: model_type, hidden_size, num_hidden_layers, …
----@param opts? {dtype?: string, seed?: integer, train?: boolean}
+---@param opts? {dtype?: string, seed?: integer, train?: boolean, wrap?: fun(name: string, linear: table): any}
 ---@return sqlune.Model? model
 ---@return string? message
 function M.from_config(config, opts)
@@ -126,7 +126,7 @@ function M.from_config(config, opts)
     end
     if opts.train then t.requires_grad = true end
     return t
-  end)
+  end, opts.wrap)
 end
 
 ---What config.json of a folder says, checked.
@@ -151,10 +151,10 @@ local function same(a, b)
   return true
 end
 
----A model from a Hugging Face folder, and its tokenizer if the folder has one.
+---A model from a Hugging Face folder, and its tokenizer if the folder has one. Without a dtype the weights stay as
+---stored; with `train` the parameters want gradients; `wrap` as in sq.nn.parameters.
 ---@param folder string
----Without a dtype the weights stay as stored; with `train` the parameters want gradients.
----@param opts? {dtype?: string, train?: boolean, tokenizer?: boolean}
+---@param opts? {dtype?: string, train?: boolean, tokenizer?: boolean, wrap?: fun(name: string, linear: table): any}
 ---@return sqlune.Model? model
 ---@return table|string tokenizer_or_message
 ---@return string? code
@@ -182,7 +182,7 @@ function M.load(folder, opts)
     t:keep()
     if opts.train then t.requires_grad = true end
     return t
-  end)
+  end, opts.wrap)
   if not ok then
     if type(model) == "table" and model.message then return nil, model.message, "SQLUNE_FORMAT" end
     error(model, 0)
@@ -252,13 +252,18 @@ end
 function Model:hidden(ids, at, seen) return self.hidden_of(ids, at, seen) end
 
 ---Logits of hidden states, [T, V].
-function Model:logits(hidden) return ops.linear(hidden, self.head) end
+---@param hidden userdata
+---@param at? table what hidden() was called with
+function Model:logits(hidden, at) return self.output(hidden, at) end
 
 ---Sum of the losses of a batch's labelled tokens, as one number on the tape.
 ---@param batch sqlune.data.Batch  ids, targets (shifted: the token that should follow), starts
 function Model:loss_sum(batch)
-  local hidden = self:hidden(batch.ids, M.packed(batch.starts))
-  return ops.linear_cross_entropy(hidden, self.head, batch.targets)
+  local at = M.packed(batch.starts)
+  at.training = sq.grad_enabled()
+  local hidden = self:hidden(batch.ids, at)
+  if self.output.adapter then return ops.cross_entropy(self:logits(hidden, at), batch.targets) end
+  return ops.linear_cross_entropy(hidden, self.output.weight, batch.targets)
 end
 
 ---A cache for `sequences` sequences of up to `capacity` tokens.

@@ -7,13 +7,18 @@ local M = {}
 ---@class sqlune.nn.Parameters
 ---@field by_name table<string, userdata>  tensors by their names in the file
 ---@field names string[]                   in the order they were asked for
+---@field linears sqlune.nn.Linear[]       in the order they were made
 local Parameters = {}
 Parameters.__index = Parameters
 
----A model's parameters. `take(name, shape, init)` gives each tensor; names are those of the checkpoint.
+---A model's parameters. `take(name, shape, init)` gives each tensor; names are those of the checkpoint. `wrap`, if
+---given, is handed every linear layer and gives what the model calls in its place, as layer(x, at).
 ---@param take fun(name: string, shape: integer[], init: "normal"|"zeros"|"ones"): userdata
+---@param wrap? fun(name: string, linear: sqlune.nn.Linear): function|table
 ---@return sqlune.nn.Parameters
-function M.parameters(take) return setmetatable({ by_name = {}, names = {}, take = take }, Parameters) end
+function M.parameters(take, wrap)
+  return setmetatable({ by_name = {}, names = {}, linears = {}, take = take, wrap = wrap }, Parameters)
+end
 
 ---@param name string
 ---@param shape integer[]
@@ -28,22 +33,41 @@ function Parameters:get(name, shape, init)
   return t
 end
 
+---@class sqlune.nn.Linear
+---@field name string
+---@field weight userdata  [outputs, inputs]
+---@field bias userdata?   [outputs]
+---@field adapter? fun(x: userdata, at: table): userdata  computes in the layer's place (sqlune.lora)
 local Linear = {}
 Linear.__index = Linear
-Linear.__call = function(self, x) return ops.linear(x, self.weight, self.bias) end
+Linear.__call = function(self, x, at)
+  if self.adapter then return self.adapter(x, at) end
+  return ops.linear(x, self.weight, self.bias)
+end
 
----y = x W^T (+ b), with W [outputs, inputs] at name.weight and b [outputs] at name.bias.
+---A layer of a weight that the parameters have already (a tied head), known to them by its name. It is not wrapped.
+---@param p sqlune.nn.Parameters
+---@param name string
+---@param weight userdata
+---@param bias? userdata
+---@return sqlune.nn.Linear
+function M.layer(p, name, weight, bias)
+  local linear = setmetatable({ name = name, weight = weight, bias = bias }, Linear)
+  p.linears[#p.linears + 1] = linear
+  return linear
+end
+
+---y = x W^T (+ b), with W [outputs, inputs] at name.weight and b [outputs] at name.bias. Called as linear(x, at), `at`
+---being what the model was called with (positions, rows, cache, …).
 ---@param p sqlune.nn.Parameters
 ---@param name string
 ---@param inputs integer
 ---@param outputs integer
 ---@param bias? boolean
 function M.linear(p, name, inputs, outputs, bias)
-  return setmetatable({
-    name = name,
-    weight = p:get(name .. ".weight", { outputs, inputs }, "normal"),
-    bias = bias and p:get(name .. ".bias", { outputs }, "zeros") or nil,
-  }, Linear)
+  local weight = p:get(name .. ".weight", { outputs, inputs }, "normal")
+  local linear = M.layer(p, name, weight, bias and p:get(name .. ".bias", { outputs }, "zeros") or nil)
+  return p.wrap and p.wrap(name, linear) or linear
 end
 
 ---Tables of the rotary embedding that grow with the longest position asked for.

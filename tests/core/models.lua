@@ -44,8 +44,8 @@ return {
     local a = assert(models.from_config(config(), { seed = 5 }))
     equal(a, assert(models.from_config(config(), { seed = 5 })))
     local b = assert(models.from_config(config(), { seed = 6 }))
-    t.ok((a.head - b.head):abs():max():item() > 0)
-    t.near(a.head:square():mean():item() ^ 0.5, 0.02, 0.002)
+    t.ok((a.output.weight - b.output.weight):abs():max():item() > 0)
+    t.near(a.output.weight:square():mean():item() ^ 0.5, 0.02, 0.002)
     t.eq(a.parts.by_name["model.norm.weight"]:totable()[1], 1.0)
   end,
 

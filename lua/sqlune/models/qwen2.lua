@@ -36,9 +36,9 @@ local function layer(p, c, i, rope)
   local down_proj = nn.linear(p, name .. "mlp.down_proj", c.intermediate, c.hidden)
 
   local function attend(h, at)
-    local q = q_proj(h):reshape { -1, c.heads, c.head_dim }
-    local k = k_proj(h):reshape { -1, c.kv_heads, c.head_dim }
-    local v = v_proj(h):reshape { -1, c.kv_heads, c.head_dim }
+    local q = q_proj(h, at):reshape { -1, c.heads, c.head_dim }
+    local k = k_proj(h, at):reshape { -1, c.kv_heads, c.head_dim }
+    local v = v_proj(h, at):reshape { -1, c.kv_heads, c.head_dim }
     local cosine, sine = rope:tables(at.longest)
     q, k = ops.rope(q, k, at.positions, cosine, sine)
     if at.cache then
@@ -46,21 +46,21 @@ local function layer(p, c, i, rope)
       v = ops.write_rows_(at.cache.v[i], at.write, v)
     end
     local a = ops.attention(q, k, v, { rows = at.rows, keys = at.keys, lengths = at.lengths, window = c.windows[i] })
-    return o_proj(a:reshape { -1, width })
+    return o_proj(a:reshape { -1, width }, at)
   end
 
   return function(x, residual, at)
     local h
     h, residual = ops.rms_norm(x, input_norm, c.eps, residual)
     h, residual = ops.rms_norm(attend(h, at), post_norm, c.eps, residual)
-    return down_proj(ops.swiglu(gate_proj(h), up_proj(h))), residual
+    return down_proj(ops.swiglu(gate_proj(h, at), up_proj(h, at)), at), residual
   end
 end
 
 ---@param p sqlune.nn.Parameters
 ---@param c sqlune.models.Shape
 ---@param dtype string
----@return table model parts: hidden(ids, at, seen), head (the weight of the output layer [V, C])
+---@return table model parts: hidden(ids, at, seen), output (the last layer, its weight [V, C])
 function M.build(p, c, dtype)
   local embed = p:get("model.embed_tokens.weight", { c.vocabulary, c.hidden }, "normal")
   local rope = nn.rope(c.head_dim, c.theta, dtype)
@@ -91,7 +91,7 @@ function M.build(p, c, dtype)
     return x
   end
 
-  return { hidden = hidden, head = head }
+  return { hidden = hidden, output = nn.layer(p, "lm_head", head) }
 end
 
 return M
