@@ -7,12 +7,14 @@ BUILD    ?= build
 PREFIX   ?= /usr/local
 OPT      ?= -O3 -g
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wno-unknown-pragmas -Wno-format-truncation -Werror
-CPPFLAGS += -D_GNU_SOURCE -Isrc -I. -I/usr/include/lua5.4 -I/usr/include/cjson
+DBINC    := $(addprefix -I,$(shell pg_config --includedir 2>/dev/null)) $(shell mariadb_config --include 2>/dev/null)
+DBLIB    := $(addprefix -L,$(shell pg_config --libdir 2>/dev/null)) -lpq $(shell mariadb_config --libs 2>/dev/null)
+CPPFLAGS += -D_GNU_SOURCE -Isrc -I. -I/usr/include/lua5.4 -I/usr/include/cjson $(DBINC)
 CFLAGS   += -std=c17 $(OPT) -march=$(ARCH) -fno-math-errno -fno-trapping-math -fopenmp $(WARN) $(SAN)
 LUALIB    = $(firstword $(wildcard /usr/lib/*/liblua5.4.a))
 LPEGLIB   = $(firstword $(wildcard /usr/lib/*/liblua5.4-lpeg.a))
 LDLIBS    = -Wl,--whole-archive $(LUALIB) $(LPEGLIB) -Wl,--no-whole-archive -Wl,-E \
-            -lcjson -lsqlite3 -lutf8proc -ldnnl -ledit -ldl -lpthread -lm
+            -lcjson -lsqlite3 $(DBLIB) -lutf8proc -ldnnl -ledit -ldl -lpthread -lm
 # gcc prefers 256-bit vectors even where 512 are as cheap; loops over exp gain a third.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/kernels/%.o: CFLAGS += -mprefer-vector-width=512

@@ -3,7 +3,7 @@
 set -eu
 
 wanted="gcc libc6-dev make git liblua5.4-dev lua-lpeg-dev libcjson-dev libsqlite3-dev libutf8proc-dev libdnnl-dev libedit-dev
-        clang-format lua-check"
+        libpq-dev libmariadb-dev clang-format lua-check"
 
 command -v dpkg-query >/dev/null || exit 0 # no Debian: the compiler names what it lacks
 have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p')

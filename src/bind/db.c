@@ -5,8 +5,8 @@
 #include <utf8proc.h>
 
 static const char *const connection_keys[] = {
-    "dialect",  "path",      "host",       "port",    "user",     "password",
-    "database", "max_bytes", "max_length", "timeout", "max_rows", NULL,
+    "dialect", "path",   "host",    "port",     "user",      "password",   "database", "socket",
+    "sslmode", "ssl_ca", "timeout", "max_rows", "max_bytes", "max_length", NULL,
 };
 static const char *const query_keys[] = {"timeout", "max_rows", "max_bytes", NULL};
 
@@ -25,6 +25,9 @@ void bind_conn_options(lua_State *L, int idx, sqn_conn_options *o) {
     o->user = bind_option_string(L, idx, "user", NULL);
     o->password = bind_option_string(L, idx, "password", NULL);
     o->database = bind_option_string(L, idx, "database", NULL);
+    o->socket = bind_option_string(L, idx, "socket", NULL);
+    o->sslmode = bind_option_string(L, idx, "sslmode", NULL);
+    o->ssl_ca = bind_option_string(L, idx, "ssl_ca", NULL);
     o->timeout = bind_option_number(L, idx, "timeout", 0);
     o->max_rows = bind_option_integer(L, idx, "max_rows", 0);
     o->max_bytes = bind_option_integer(L, idx, "max_bytes", 0);

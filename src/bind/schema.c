@@ -74,7 +74,11 @@ static int l_read(lua_State *L) { /* read(path | connection | db[, options]) -> 
     }
     bind_box *box = bind_push_box(L, BIND_SCHEMA);
     sqn_status status = sqn_catalog_read(opened, &o, (sqn_schema **)&box->self, &e);
-    if (status != SQN_OK && conn.path != NULL) sqn_err_prefix(&e, status, "%s", conn.path);
+    if (status != SQN_OK && (conn.path != NULL || conn.dialect != NULL)) {
+        char name[300];
+        sqn_conn_options_name(&conn, name, sizeof name);
+        sqn_err_prefix(&e, status, "%s", name);
+    }
     return status == SQN_OK ? 1 : bind_error(L, &e);
 }
 

@@ -1,13 +1,59 @@
 /* What all drivers share: the choice of one, limits on rows and bytes, whole results. */
 #include "db/driver.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 static const sqn_driver *const drivers[] = {&sqn_driver_sqlite};
 
 enum { FIRST_CELLS = 64 };
+
+/* Every string of the options, for copies. */
+static const size_t strings[] = {
+    offsetof(sqn_conn_options, dialect),  offsetof(sqn_conn_options, path),
+    offsetof(sqn_conn_options, host),     offsetof(sqn_conn_options, user),
+    offsetof(sqn_conn_options, password), offsetof(sqn_conn_options, database),
+    offsetof(sqn_conn_options, socket),   offsetof(sqn_conn_options, sslmode),
+    offsetof(sqn_conn_options, ssl_ca),
+};
+enum { STRINGS = sizeof strings / sizeof *strings };
+
+static const char **option_string(sqn_conn_options *o, size_t i) {
+    return (const char **)((char *)o + strings[i]);
+}
+
+void sqn_conn_options_release(sqn_conn_options *o) {
+    for (size_t i = 0; i < STRINGS; i++) sqn_free((char *)*option_string(o, i));
+    *o = (sqn_conn_options){0};
+}
+
+sqn_status sqn_conn_options_copy(const sqn_conn_options *o, sqn_conn_options *out, sqn_err *e) {
+    sqn_conn_options from = *o;
+    *out = from;
+    for (size_t i = 0; i < STRINGS; i++) *option_string(out, i) = NULL;
+    for (size_t i = 0; i < STRINGS; i++) {
+        const char *s = *option_string(&from, i);
+        if (s == NULL) continue;
+        if ((*option_string(out, i) = sqn_strdup(s, e)) == NULL) {
+            sqn_conn_options_release(out);
+            return SQN_NOMEM;
+        }
+    }
+    return SQN_OK;
+}
+
+void sqn_conn_options_name(const sqn_conn_options *o, char *to, size_t room) {
+    if (o->path != NULL) {
+        snprintf(to, room, "%s", o->path);
+        return;
+    }
+    const char *place = o->socket ? o->socket : o->host ? o->host : "the default host";
+    char port[16] = "";
+    if (o->port > 0) snprintf(port, sizeof port, ":%d", o->port);
+    snprintf(to, room, "%s%s%s%s/%s", o->user ? o->user : "", o->user ? "@" : "", place, port,
+             o->database ? o->database : "");
+}
 
 double sqn_db_clock(void) {
     struct timespec t;
@@ -44,11 +90,17 @@ bool sqn_cell_text_valid(const char *bytes, size_t length) {
 sqn_status sqn_conn_open(const sqn_conn_options *o, sqn_conn **out, sqn_err *e) {
     const char *dialect = o->dialect ? o->dialect : "sqlite";
     const sqn_driver *driver = NULL;
-    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+    char known[80] = "";
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
         if (strcmp(drivers[i]->dialect, dialect) == 0) driver = drivers[i];
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", drivers[i]->dialect);
+    }
     if (driver == NULL)
-        return SQN_FAIL(e, SQN_MISUSE, "no driver for the dialect '%s' (there is: sqlite)",
-                        dialect);
+        return SQN_FAIL(e, SQN_MISUSE, "no driver for the dialect '%s' (there are: %s)", dialect,
+                        known);
+    if (o->port < 0 || o->port > 65535)
+        return SQN_FAIL(e, SQN_MISUSE, "'port' must lie between 1 and 65535, not %d", o->port);
     SQN_TRY(driver->connect(o, out, e));
     (*out)->driver = driver;
     (*out)->defaults = (sqn_run_options){
@@ -71,6 +123,7 @@ sqn_status sqn_conn_run(sqn_conn *c, const char *sql, size_t n, const sqn_run_op
     c->max_rows = o && o->max_rows > 0 ? o->max_rows : d->max_rows;
     c->max_bytes = o && o->max_bytes > 0 ? o->max_bytes : d->max_bytes;
     c->driver->finish(c);
+    c->raw = o && o->raw;
     return c->driver->run(c, sql, n, sqn_db_clock() + timeout, o && o->trusted, e);
 }
 

@@ -16,14 +16,18 @@ typedef struct sqn_conn sqn_conn;
 typedef struct sqn_result sqn_result;
 
 typedef struct sqn_conn_options {
-    const char *dialect;             /* "sqlite"; NULL means it */
-    const char *path;                /* of a file database */
-    const char *host, *user;         /* of a server; unused by SQLite */
-    const char *password, *database; /* of a server; unused by SQLite */
-    int port;                        /* of a server; 0 = its default */
-    double timeout;                  /* seconds per statement; 0 = 30 */
-    int64_t max_rows, max_bytes;     /* of one result; 0 = SQN_DB_MAX_ROWS, SQN_DB_MAX_BYTES */
-    int64_t max_length;              /* bytes of one value; 0 = SQN_DB_MAX_LENGTH */
+    const char *dialect; /* "sqlite", "postgresql", "mysql"; NULL means SQLite */
+    const char *path;    /* of a file database */
+    /* Of a server; what is NULL or 0 comes from the client library: its environment variables,
+     * ~/.pgpass, ~/.my.cnf, its defaults. */
+    const char *host, *user, *password, *database;
+    const char *socket;          /* instead of a host; PostgreSQL: the folder of its sockets */
+    const char *sslmode;         /* disable, prefer, require, verify-ca, verify-full */
+    const char *ssl_ca;          /* file of the certificates that may sign the server's */
+    int port;                    /* 1 to 65535 */
+    double timeout;              /* seconds per statement; 0 = 30 */
+    int64_t max_rows, max_bytes; /* of one result; 0 = SQN_DB_MAX_ROWS, SQN_DB_MAX_BYTES */
+    int64_t max_length;          /* bytes of one value; 0 = SQN_DB_MAX_LENGTH; SQLite only */
 } sqn_conn_options;
 
 #define SQN_DB_TIMEOUT 30.0
@@ -36,10 +40,12 @@ typedef struct sqn_run_options {
     int64_t max_rows;  /* 0 = the connection's; more rows than this are SQN_LIMIT */
     int64_t max_bytes; /* 0 = the connection's; counts 16 a cell and its bytes */
     bool trusted;      /* SQL of our own catalogs: not checked against the list of allowed acts */
+    bool raw;          /* cells are the server's own texts, of kind TEXT; SQLite knows no others */
 } sqn_run_options;
 
 typedef struct sqn_driver {
     const char *dialect;
+    bool server; /* not a file */
     sqn_status (*connect)(const sqn_conn_options *o, sqn_conn **out /* owned */, sqn_err *e);
     /* Starts the one statement in sql. `deadline` is a moment of sqn_db_clock, INFINITY for none.
      */
@@ -52,6 +58,8 @@ typedef struct sqn_driver {
     void (*finish)(sqn_conn *c); /* ends the statement; does nothing if none runs */
     void (*cancel)(sqn_conn *c); /* any thread */
     void (*close)(sqn_conn *c);
+    /* The server's number of column i's type; NULL: the driver has none. */
+    unsigned (*column_type)(sqn_conn *c, int i);
 } sqn_driver;
 
 /* What every driver's connection begins with; set by sqn_conn_open. */
@@ -60,9 +68,18 @@ struct sqn_conn {
     sqn_run_options defaults;
     int64_t rows, bytes;         /* fetched by the statement that runs */
     int64_t max_rows, max_bytes; /* of the statement that runs */
+    bool raw;                    /* of the statement that runs */
 };
 
 extern const sqn_driver sqn_driver_sqlite;
+
+/* Options whose strings are copies of their own, and their end. On a failure *out holds nothing. */
+sqn_status sqn_conn_options_copy(const sqn_conn_options *o, sqn_conn_options *out /* owned */,
+                                 sqn_err *e);
+void sqn_conn_options_release(sqn_conn_options *o);
+/* How messages name the database: its path, or user@host:port/name; never the password. Cut to the
+ * room. */
+void sqn_conn_options_name(const sqn_conn_options *o, char *to, size_t room);
 
 sqn_status sqn_conn_open(const sqn_conn_options *o, sqn_conn **out /* owned */, sqn_err *e);
 void sqn_conn_close(sqn_conn *c); /* accepts NULL */

@@ -85,30 +85,13 @@ sqn_status sqn_pool_new(const sqn_pool_options *o, sqn_pool **out, sqn_err *e) {
     return SQN_OK;
 }
 
-static void free_database(sqn_conn_options *o) {
-    const char *strings[] = {o->dialect, o->path, o->host, o->user, o->password, o->database};
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) sqn_free((char *)strings[i]);
-}
-
 sqn_status sqn_pool_add_database(sqn_pool *p, const sqn_conn_options *o, int *index, sqn_err *e) {
     size_t bytes = (size_t)(p->database_count + 1) * sizeof *p->databases;
-    sqn_conn_options *grown = sqn_realloc(p->databases, bytes, e), copy = *o;
+    sqn_conn_options *grown = sqn_realloc(p->databases, bytes, e);
     if (grown == NULL) return SQN_NOMEM;
     p->databases = grown;
-    const char **strings[] = {&copy.dialect, &copy.path,     &copy.host,
-                              &copy.user,    &copy.password, &copy.database};
-    bool failed = false;
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        if (*strings[i] == NULL) continue;
-        *strings[i] = failed ? NULL : sqn_strdup(*strings[i], e);
-        failed = failed || *strings[i] == NULL;
-    }
-    if (failed) {
-        free_database(&copy);
-        return SQN_NOMEM;
-    }
-    *index = p->database_count;
-    p->databases[p->database_count++] = copy;
+    SQN_TRY(sqn_conn_options_copy(o, &grown[p->database_count], e));
+    *index = p->database_count++;
     return SQN_OK;
 }
 
@@ -449,7 +432,7 @@ void sqn_pool_release(sqn_pool *p) {
         sqn_free(it->outcome.gold_sample);
         sqn_free(it->outcome.pred_sample);
     }
-    for (int i = 0; i < p->database_count; i++) free_database(&p->databases[i]);
+    for (int i = 0; i < p->database_count; i++) sqn_conn_options_release(&p->databases[i]);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     sqn_free(p->databases);

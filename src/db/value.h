@@ -2,8 +2,9 @@
  *
  * Rules: a cell never owns its bytes (a row borrows from the connection until the next call, a
  * sqn_result keeps its own copies); text and blob may hold NUL; text of a careless database may be
- * invalid UTF-8, which bad_utf8 says. Kinds from SQN_CELL_DECIMAL on carry the server's text in
- * `bytes` until a reader converts it; SQLite has none of them.
+ * invalid UTF-8, which bad_utf8 says. The kinds after BLOB (SQLite has none of them) carry one
+ * canonical text whatever the server: the one that Python's drivers would print, or JSON. A date
+ * that Python cannot hold (before year 1, after 9999) keeps the server's text.
  */
 #ifndef SQN_DB_VALUE_H
 #define SQN_DB_VALUE_H
@@ -14,18 +15,18 @@
 
 typedef enum sqn_cell_kind {
     SQN_CELL_NULL,
-    SQN_CELL_INT,    /* as.integer */
-    SQN_CELL_DOUBLE, /* as.real */
-    SQN_CELL_TEXT,   /* as.bytes, length */
-    SQN_CELL_BLOB,   /* as.bytes, length */
-    SQN_CELL_DECIMAL,
-    SQN_CELL_BOOL, /* as.integer, 0 or 1 */
-    SQN_CELL_DATE,
-    SQN_CELL_TIME,
-    SQN_CELL_DATETIME,
-    SQN_CELL_INTERVAL,
-    SQN_CELL_ARRAY,
-    SQN_CELL_JSON,
+    SQN_CELL_INT,      /* as.integer */
+    SQN_CELL_DOUBLE,   /* as.real */
+    SQN_CELL_TEXT,     /* as.bytes, length */
+    SQN_CELL_BLOB,     /* as.bytes, length */
+    SQN_CELL_DECIMAL,  /* as.bytes, length: "12.50", "NaN", "Infinity" */
+    SQN_CELL_BOOL,     /* as.integer, 0 or 1 */
+    SQN_CELL_DATE,     /* as.bytes, length: "2024-01-31" */
+    SQN_CELL_TIME,     /* "12:30:00", "12:30:00.500000", "12:30:00+02:00" */
+    SQN_CELL_DATETIME, /* "2024-01-31 12:30:00[.ffffff][+02:00]" */
+    SQN_CELL_INTERVAL, /* "3:04:05", "-1 day, 23:00:00[.ffffff]" */
+    SQN_CELL_ARRAY,    /* JSON text */
+    SQN_CELL_JSON,     /* JSON text */
     SQN_CELL_KIND_COUNT
 } sqn_cell_kind;
 

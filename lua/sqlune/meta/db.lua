@@ -5,17 +5,20 @@
 local db = {}
 
 ---@class sqlune.db.Connection
----@field dialect? string      "sqlite", the default
----@field path? string         file of the database
+---@field dialect? string      "sqlite" (the default), "postgresql", "mysql"
+---@field path? string         file of a SQLite database
+---@field host? string         of a server; absent: what the client library's environment says (PGHOST …), its defaults
+---@field port? integer        of a server
+---@field user? string         of a server
+---@field password? string     of a server; absent: the environment's, ~/.pgpass, ~/.my.cnf
+---@field database? string     of a server
+---@field socket? string       instead of a host: PostgreSQL's folder of sockets, MySQL's socket file
+---@field sslmode? string      "disable", "prefer", "require", "verify-ca", "verify-full"
+---@field ssl_ca? string       file of the certificates that may sign the server's
 ---@field timeout? number      seconds per statement, 30
 ---@field max_rows? integer    rows of one result, 1,000,000
 ---@field max_bytes? integer   bytes of one result, 256 MiB; a value counts 16 and its text
----@field max_length? integer  bytes of one value that a statement makes or reads, 1 MiB
----@field host? string         of a server
----@field port? integer        of a server
----@field user? string         of a server
----@field password? string     of a server
----@field database? string     of a server
+---@field max_length? integer  bytes of one value that a statement makes or reads, 1 MiB; SQLite only
 
 ---@class sqlune.db.QueryOptions
 ---@field timeout? number     seconds; the connection's if absent
