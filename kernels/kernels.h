@@ -147,6 +147,13 @@ typedef struct sqn_k_topk { /* the k largest of each row, falling; equal values 
     void *values;     /* [rows, k] */
     int64_t *indexes; /* [rows, k] */
 } sqn_k_topk;
+typedef struct sqn_k_topk_grad { /* dx = 0, but dvalues at indexes */
+    sqn_dtype dtype;
+    int64_t rows, n, k;
+    const void *dvalues;    /* [rows, k] */
+    const int64_t *indexes; /* [rows, k], different within a row */
+    void *dx;               /* [rows, n] */
+} sqn_k_topk_grad;
 typedef struct sqn_k_sample { /* spec/models.md 14: penalty, temperature, top-k, top-p, softmax, one
                                  draw a row */
     sqn_dtype dtype;
@@ -178,6 +185,37 @@ typedef struct sqn_k_matmul { /* C[m, n] (+)= op(A)[m, k] op(B)[k, n] (+ bias[n]
     int64_t a_batch, b_batch, c_batch; /* elements between matrices; 0 repeats (A and B only) */
     int accumulate;
 } sqn_k_matmul;
+
+/* ---- mixtures of LoRA experts (moe.c) ---- */
+
+typedef struct sqn_k_moe_group { /* places by expert: a stable counting sort */
+    int64_t places, experts;
+    const int64_t *ids; /* [places] in [0, experts), or -1: no expert */
+    int64_t *order;     /* [places]: the start[experts] places with an expert, by expert, rising */
+    int64_t *start;     /* [experts + 1]: where each expert's places begin in order */
+} sqn_k_moe_group;
+/* y[t] += scale sum_s weights[t, s] drop(x[t]) A_e^T B_e^T with e the expert of place t slots + s.
+ * A dropped x has a mask of its own at each place: element i takes counter offset + place
+ * ceil(in/4) + i/4. */
+typedef struct sqn_k_moe_lora {
+    sqn_dtype dtype;
+    int64_t tokens, slots, experts, in, out, rank;
+    const void *x;                /* [tokens, in] */
+    const void *a;                /* [experts, rank, in] */
+    const void *b;                /* [experts, out, rank] */
+    const void *weights;          /* [tokens, slots] */
+    const int64_t *order, *start; /* of moe_group */
+    double scale, p;              /* p: share of x that is dropped, 0: none */
+    uint64_t seed, stream, offset;
+    void *h; /* [start[experts], rank] accumulator type: x A^T in order; the gradient reads it */
+    void *y; /* [tokens, out] accumulator type, added to */
+} sqn_k_moe_lora;
+typedef struct sqn_k_moe_lora_grad {
+    sqn_k_moe_lora forward; /* y is not used */
+    const void *dy;         /* [tokens, out] */
+    /* accumulator type, added to; NULL: not wanted */
+    void *dx, *da, *db, *dweights; /* shapes of x, a, b, weights */
+} sqn_k_moe_lora_grad;
 
 /* ---- fused parts of a decoder layer ---- */
 
@@ -285,9 +323,10 @@ typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
 #define SQN_KERNELS(KERNEL) \
     KERNEL(map) KERNEL(map_grad) KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout) \
     KERNEL(reduce) KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) \
-    KERNEL(scatter_rows) KERNEL(topk) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) \
+    KERNEL(scatter_rows) KERNEL(topk) KERNEL(topk_grad) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) \
     KERNEL(rms_norm_grad) KERNEL(rope) KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) \
-    KERNEL(attention_grad) KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq)
+    KERNEL(attention_grad) KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq) \
+    KERNEL(moe_group) KERNEL(moe_lora) KERNEL(moe_lora_grad)
 // clang-format on
 
 typedef struct sqn_kernel_table {

@@ -153,6 +153,13 @@ M.scatter_rows = {
   { { { 3 } }, function(c, x) return ops.scatter_rows(x, c.ids { 0, 1, 0 }, 2) end },
   { { { 0, 3 } }, function(c, x) return ops.scatter_rows(x, c.ids {}, 2) end },
 }
+M.topk = {
+  { { { 3, 5 } }, function(_, x) return (ops.topk(x, 2)) end },
+  { { { 2, 2, 4 } }, function(_, x) return (ops.topk(x, 4)) end },
+  { { { 5, 3 } }, function(_, x) return (ops.topk(x:transpose(1, 2), 1)) end },
+  { { { 2, 33 } }, function(_, x) return (ops.topk(x, 20)) end },
+  { { { 0, 3 } }, function(_, x) return (ops.topk(x, 2)) end },
+}
 M.embedding = {
   { { { 6, 5 } }, function(c, w) return ops.embedding(c.ids { 0, 5, 5, 2 }, w) end },
   { { { 6, 5 } }, function(c, w) return ops.embedding(c.ids { { 0, 5 }, { 5, 1 }, { 3, 3 } }, w) end },
@@ -243,6 +250,32 @@ M.attention = {
     function(_, q, k, v) return ops.attention(q:transpose(1, 2), k:narrow(1, 1, 5), v) end },
   { { heads(70, 2, 1), heads(70, 1, 1), heads(70, 1, 1) }, attend { rows = { 0, 3, 70 } } },
   { { heads(0, 2, 3), heads(0, 2, 3), heads(0, 2, 3) }, attend { rows = { 0, 0 } } },
+}
+
+---T tokens of width `k`, `e` experts of rank `r` to width `n`; ids: those of each token, one list each.
+local function experts(ids, k, e, r, n, options)
+  local o = options or {}
+  local shapes = { { #ids, k }, { e, r, k }, { e, n, r }, { #ids, #(ids[1] or { 0, 0 }) }, o.base and { #ids, n } }
+  return { shapes, function(c, x, a, b, weights, base)
+    local places = #ids > 0 and c.ids(ids) or c.ids({}):reshape { 0, 2 }
+    return ops.moe_lora(x, a, b, places, weights, { scale = o.scale or 1, base = base, p = o.p or 0, seed = 3 })
+  end }
+end
+local many = {}
+for i = 1, 150 do many[i] = { 1, i % 3 == 0 and 0 or -1 } end -- more of one expert than a block holds
+M.moe_lora = {
+  experts({ { 0, 1 }, { 2, 1 }, { 1, 0 }, { 0, 2 }, { 2, 0 } }, 4, 3, 2, 3, { scale = 2, base = true }),
+  experts({ { 1, 1 }, { 1, -1 }, { -1, -1 }, { 1, 1 } }, 3, 4, 2, 3), -- one expert takes all, one token has none
+  experts({ { -1 }, { -1 } }, 3, 2, 1, 2, { base = true }), -- no token has one
+  experts({ { 3 } }, 1, 4, 1, 1),
+  experts({ { 0, 1 }, { 1, 0 }, { 0, 1 } }, 7, 2, 3, 2, { p = 0.4, scale = 0.5 }),
+  experts(many, 3, 2, 1, 2),
+  experts({ { 0 }, { 1 } }, 261, 2, 1, 259, { p = 0.3 }), -- wider than the columns that a thread takes
+  experts({}, 3, 2, 2, 3),
+  { { { 4, 3 }, { 4, 2, 2 }, { 2, 5, 2 }, { 2, 3 } }, function(c, x, a, b, weights) -- views
+    return ops.moe_lora(x:transpose(1, 2), a:permute { 3, 2, 1 }, b, c.ids { { 0, 1 }, { 1, 1 }, { -1, 0 } },
+      weights:transpose(1, 2))
+  end },
 }
 
 local labels = { { 2, -100, 0, 6 }, { -100, -100, -100, -100 }, { 1, 1, 1, 1 } }

@@ -24,28 +24,64 @@ static double load(sqn_dtype dtype, const void *x, int64_t i) {
     return dtype == SQN_BF16 ? sqn_bf16_load(((const sqn_bf16 *)x)[i]) : ((const float *)x)[i];
 }
 
+enum { FEW = 16 };
+
+static void store(sqn_dtype dtype, void *x, int64_t i, double value) {
+    if (dtype == SQN_F64)
+        ((double *)x)[i] = value;
+    else if (dtype == SQN_F32)
+        ((float *)x)[i] = (float)value;
+    else
+        ((sqn_bf16 *)x)[i] = sqn_bf16_store((float)value);
+}
+
+/* The k <= FEW first of a row, inserted one by one: what routers of experts ask for. */
+static void few(const sqn_k_topk *a, int64_t r) {
+    item best[FEW];
+    int64_t count = 0;
+    for (int64_t i = 0; i < a->n; i++) {
+        const item x = {load(a->dtype, a->x, r * a->n + i), i};
+        if (count == a->k && falling(&x, &best[count - 1]) > 0) continue;
+        int64_t at = count < a->k ? count++ : count - 1;
+        for (; at > 0 && falling(&x, &best[at - 1]) < 0; at--) best[at] = best[at - 1];
+        best[at] = x;
+    }
+    for (int64_t i = 0; i < a->k; i++) {
+        store(a->dtype, a->values, r * a->k + i, best[i].value);
+        a->indexes[r * a->k + i] = best[i].id;
+    }
+}
+
 /* Sorts the k first of `rows` items to the front: a heap of k would be faster, a whole sort is what
  * vocabularies of this size take a millisecond for. */
 sqn_status sqn_cpu_topk(const sqn_k_topk *a, void *stream) {
     (void)stream;
     if (!(a->dtype == SQN_F32 || a->dtype == SQN_BF16 || a->dtype == SQN_F64)) return SQN_MISUSE;
+    if (a->k <= FEW) {
+#pragma omp parallel for schedule(static) if (a->rows * a->n > 16384)
+        for (int64_t r = 0; r < a->rows; r++) few(a, r);
+        return SQN_OK;
+    }
     item *row = sqn_alloc((size_t)a->n * sizeof *row, NULL);
     if (row == NULL) return SQN_NOMEM;
     for (int64_t r = 0; r < a->rows; r++) {
         for (int64_t i = 0; i < a->n; i++) row[i] = (item){load(a->dtype, a->x, r * a->n + i), i};
         qsort(row, (size_t)a->n, sizeof *row, falling);
         for (int64_t i = 0; i < a->k; i++) {
-            int64_t at = r * a->k + i;
-            a->indexes[at] = row[i].id;
-            if (a->dtype == SQN_F64)
-                ((double *)a->values)[at] = row[i].value;
-            else if (a->dtype == SQN_F32)
-                ((float *)a->values)[at] = (float)row[i].value;
-            else
-                ((sqn_bf16 *)a->values)[at] = sqn_bf16_store((float)row[i].value);
+            a->indexes[r * a->k + i] = row[i].id;
+            store(a->dtype, a->values, r * a->k + i, row[i].value);
         }
     }
     sqn_free(row);
+    return SQN_OK;
+}
+
+sqn_status sqn_cpu_topk_grad(const sqn_k_topk_grad *a, void *stream) {
+    (void)stream;
+    if (!(a->dtype == SQN_F32 || a->dtype == SQN_BF16 || a->dtype == SQN_F64)) return SQN_MISUSE;
+    memset(a->dx, 0, (size_t)(a->rows * a->n) * sqn_dtype_size(a->dtype));
+    for (int64_t i = 0; i < a->rows * a->k; i++)
+        store(a->dtype, a->dx, i / a->k * a->n + a->indexes[i], load(a->dtype, a->dvalues, i));
     return SQN_OK;
 }
 

@@ -220,8 +220,27 @@ fail:
 sqn_status sqn_op_softmax(sqn_call *c, sqn_err *e) { return softmax(c, false, e); }
 sqn_status sqn_op_log_softmax(sqn_call *c, sqn_err *e) { return softmax(c, true, e); }
 
+/* saved[0]: places. i[0]: n. */
+static sqn_status topk_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[],
+                            sqn_err *e) {
+    const sqn_tensor *places = node->saved[0], *d = dout[0];
+    int64_t shape[SQN_MAX_DIMS], k = places->shape[places->ndim - 1], n = node->i[0];
+    memcpy(shape, places->shape, sizeof shape);
+    shape[places->ndim - 1] = n;
+    if ((din[0] = sqn_tensor_new(d->dtype, d->ndim, shape, e)) == NULL) return SQN_NOMEM;
+    sqn_k_topk_grad args = {d->dtype,
+                            sqn_tensor_numel(places) / k,
+                            n,
+                            k,
+                            sqn_tensor_data(d),
+                            sqn_tensor_data(places),
+                            sqn_tensor_data(din[0])};
+    return sqn_kernel_result(sqn_tensor_kernels(d)->topk_grad(&args, NULL), node->op, d, e);
+}
+
 sqn_status sqn_op_topk(sqn_call *c, sqn_err *e) {
     sqn_tensor *x0 = c->arg[0].t, *values = NULL, *places = NULL;
+    sqn_node *node = NULL;
     int64_t k = c->arg[1].i, rows, n, shape[SQN_MAX_DIMS];
     SQN_TRY(sqn_op_float(c, x0, e));
     last_dim(x0, &rows, &n);
@@ -237,10 +256,16 @@ sqn_status sqn_op_topk(sqn_call *c, sqn_err *e) {
     sqn_k_topk args = {
         x->dtype, rows, n, k, sqn_tensor_data(x), sqn_tensor_data(values), sqn_tensor_data(places)};
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(x)->topk(&args, NULL), c->name, x, e));
-    sqn_op_result(c, NULL, 0, values);
+    SQN_GOTO(sqn_node_new(&node, c->name, topk_back, 1, &x0, e));
+    if (node != NULL) {
+        sqn_node_save(node, places);
+        node->i[0] = n;
+    }
+    sqn_op_result(c, node, 0, values);
     sqn_op_result(c, NULL, 1, places);
     values = places = NULL;
 fail:
+    sqn_node_release(node);
     sqn_tensor_release(places);
     sqn_tensor_release(values);
     sqn_tensor_release(x);

@@ -348,6 +348,23 @@ function ops.swiglu(gate, up) end
 ---@return sqlune.Tensor
 function ops.linear_cross_entropy(x, weight, labels) end
 
+---Base + scale sum_s weights[t, s] drop(x[t]) a[e]^T b[e]^T, e = ids[t, s] (-1: none); x [T, K], a [E, R, K], b [E,
+---N, R], ids i64 and weights [T, S], base [T, N]; tokens are grouped by expert; p: share of x that is dropped, a mask
+---for each token and expert.
+---@param x sqlune.Tensor
+---@param a sqlune.Tensor
+---@param b sqlune.Tensor
+---@param ids sqlune.Tensor
+---@param weights sqlune.Tensor
+---@param scale? number 1 if absent
+---@param base? sqlune.Tensor
+---@param p? number 0 if absent
+---@param seed? integer 0 if absent
+---@param stream? integer 0 if absent
+---@param offset? integer 0 if absent
+---@return sqlune.Tensor
+function ops.moe_lora(x, a, b, ids, weights, scale, base, p, seed, stream, offset) end
+
 ---Sum over labelled rows of -log softmax(logits)[label]; logits [N, V], labels [N] i64, -100 is not counted.
 ---@param logits sqlune.Tensor
 ---@param labels sqlune.Tensor
@@ -483,6 +500,7 @@ function ops.list() end
 ---@field attention fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field swiglu fun(self: sqlune.Tensor, up: sqlune.Tensor): sqlune.Tensor
 ---@field linear_cross_entropy fun(self: sqlune.Tensor, weight: sqlune.Tensor, labels: sqlune.Tensor): sqlune.Tensor
+---@field moe_lora fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field cross_entropy fun(self: sqlune.Tensor, labels: sqlune.Tensor): sqlune.Tensor
 ---@field sample fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field probabilities fun(self: sqlune.Tensor, ...: any): sqlune.Tensor

@@ -1,0 +1,176 @@
+/* Mixtures of LoRA experts: moe_lora, the sum of the experts that a router chose for each token. */
+#include <string.h>
+
+#include "tensor/ops.h"
+
+/* Numbers of the call that backward needs beside tensors. */
+typedef struct drawn {
+    double scale, p;
+    int64_t seed, stream, offset;
+} drawn;
+
+static sqn_k_moe_lora args_of(const sqn_tensor *x, const sqn_tensor *a, const sqn_tensor *b,
+                              const sqn_tensor *weights, const sqn_tensor *order,
+                              const sqn_tensor *start, const drawn *d) {
+    return (sqn_k_moe_lora){.dtype = x->dtype,
+                            .tokens = x->shape[0],
+                            .slots = weights->shape[1],
+                            .experts = a->shape[0],
+                            .in = x->shape[1],
+                            .out = b->shape[1],
+                            .rank = a->shape[1],
+                            .x = sqn_tensor_data(x),
+                            .a = sqn_tensor_data(a),
+                            .b = sqn_tensor_data(b),
+                            .weights = sqn_tensor_data(weights),
+                            .order = sqn_tensor_data(order),
+                            .start = sqn_tensor_data(start),
+                            .scale = d->scale,
+                            .p = d->p,
+                            .seed = (uint64_t)d->seed,
+                            .stream = (uint64_t)d->stream,
+                            .offset = (uint64_t)d->offset};
+}
+
+/* A gradient of x's shape that the kernel adds to: a leaf's own, or *own (owned), 0 at first. */
+static sqn_status gradient_of(sqn_node *n, int input, const sqn_tensor *x, sqn_tensor **own,
+                              void **data, sqn_err *e) {
+    sqn_tensor *grad;
+    bool fresh;
+    if (!n->needs[input]) return SQN_OK;
+    SQN_TRY(sqn_node_leaf_grad(n, input, &grad, &fresh, e));
+    if (grad == NULL) {
+        grad = *own = sqn_tensor_zeros(sqn_accumulator(x->dtype), x->ndim, x->shape, e);
+        if (grad == NULL) return SQN_NOMEM;
+    } else if (fresh) {
+        memset(sqn_tensor_data(grad), 0, sqn_tensor_bytes(grad));
+    }
+    grad->storage->version++;
+    *data = sqn_tensor_data(grad);
+    return SQN_OK;
+}
+
+/* saved: x, a, b, weights, order, start, h; inputs: x, a, b, weights, base. */
+static sqn_status moe_lora_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
+                                sqn_err *e) {
+    sqn_tensor **saved = n->saved, *own[4] = {0};
+    const drawn d = {n->f[0], n->f[1], n->i[0], n->i[1], n->i[2]};
+    sqn_k_moe_lora_grad k = {
+        .forward = args_of(saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], &d),
+        .dy = sqn_tensor_data(dout[0])};
+    k.forward.h = sqn_tensor_data(saved[6]);
+    void **to[4] = {&k.dx, &k.da, &k.db, &k.dweights};
+    sqn_status status = SQN_OK;
+    for (int i = 0; i < 4; i++) SQN_GOTO(gradient_of(n, i, saved[i], &own[i], to[i], e));
+    SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(saved[0])->moe_lora_grad(&k, NULL), n->op,
+                               saved[0], e));
+    for (int i = 0; i < 4; i++)
+        if (own[i] != NULL && (din[i] = sqn_tensor_as(own[i], saved[i]->dtype, e)) == NULL)
+            status = SQN_NOMEM;
+    if (n->inputs > 4 && n->needs[4]) din[4] = sqn_tensor_retain(dout[0]);
+fail:
+    for (int i = 0; i < 4; i++) sqn_tensor_release(own[i]);
+    return status;
+}
+
+static bool is_shape(const sqn_tensor *x, int ndim, int64_t a, int64_t b, int64_t c) {
+    const int64_t want[3] = {a, b, c};
+    if (x->ndim != ndim) return false;
+    for (int d = 0; d < ndim; d++)
+        if (x->shape[d] != want[d]) return false;
+    return true;
+}
+
+/* in: x, a, b, weights, base or NULL. */
+static sqn_status check(sqn_call *c, sqn_tensor *const in[5], const sqn_tensor *ids, sqn_err *e) {
+    char s[96], t[96], u[96];
+    const sqn_tensor *x = in[0], *a = in[1], *b = in[2];
+    SQN_TRY(sqn_op_float(c, x, e));
+    for (int i = 1; i < 5; i++)
+        if (in[i] != NULL) SQN_TRY(sqn_op_same_dtype(c, x, in[i], e));
+    if (x->ndim != 2 || a->ndim != 3 || a->shape[0] < 1 || a->shape[1] < 1 ||
+        a->shape[2] != x->shape[1] || b->ndim != 3 ||
+        !is_shape(b, 3, a->shape[0], b->shape[1], a->shape[1]))
+        return sqn_op_fail(c, e, "x %s, a %s and b %s do not fit: [T, K], [E, R, K], [E, N, R]",
+                           sqn_tensor_describe(x, s), sqn_tensor_describe(a, t),
+                           sqn_tensor_describe(b, u));
+    if (ids->ndim != 2 || ids->shape[0] != x->shape[0] ||
+        !is_shape(in[3], 2, ids->shape[0], ids->shape[1], 0))
+        return sqn_op_fail(c, e, "ids %s and weights %s are [T, S] with T = %lld",
+                           sqn_tensor_describe(ids, s), sqn_tensor_describe(in[3], t),
+                           (long long)x->shape[0]);
+    if (in[4] != NULL && !is_shape(in[4], 2, x->shape[0], b->shape[1], 0))
+        return sqn_op_fail(c, e, "base %s is [T, N] = [%lld, %lld]", sqn_tensor_describe(in[4], s),
+                           (long long)x->shape[0], (long long)b->shape[1]);
+    if (!(c->arg[7].f >= 0 && c->arg[7].f < 1))
+        return sqn_op_fail(c, e, "p is at least 0 and below 1, got %g", c->arg[7].f);
+    return SQN_OK;
+}
+
+/* Places by expert; owned. */
+static sqn_status group(sqn_call *c, const sqn_tensor *index, int64_t experts, sqn_tensor **order,
+                        sqn_tensor **start, sqn_err *e) {
+    int64_t places = sqn_tensor_numel(index), starts = experts + 1;
+    if ((*order = sqn_tensor_new(SQN_I64, 1, &places, e)) == NULL ||
+        (*start = sqn_tensor_new(SQN_I64, 1, &starts, e)) == NULL)
+        return SQN_NOMEM;
+    sqn_k_moe_group k = {places, experts, sqn_tensor_data(index), sqn_tensor_data(*order),
+                         sqn_tensor_data(*start)};
+    return sqn_kernel_result(sqn_tensor_kernels(index)->moe_group(&k, NULL), c->name, index, e);
+}
+
+/* y in the accumulator type, holding base or 0; owned. */
+static sqn_tensor *sum_of(const sqn_tensor *x, const sqn_tensor *base, int64_t out, sqn_err *e) {
+    int64_t shape[2] = {x->shape[0], out};
+    sqn_dtype wide = sqn_accumulator(x->dtype);
+    if (base == NULL) return sqn_tensor_zeros(wide, 2, shape, e);
+    sqn_tensor *y = sqn_tensor_new(wide, 2, shape, e);
+    if (y == NULL || sqn_tensor_copy(y, base, false, e) == SQN_OK) return y;
+    sqn_tensor_release(y);
+    return NULL;
+}
+
+sqn_status sqn_op_moe_lora(sqn_call *c, sqn_err *e) {
+    sqn_tensor *in[5] = {c->arg[0].t, c->arg[1].t, c->arg[2].t, c->arg[4].t, c->arg[6].t};
+    sqn_tensor *use[4] = {0}, *index = NULL, *order = NULL, *start = NULL, *h = NULL, *sum = NULL;
+    sqn_node *node = NULL;
+    const drawn d = {c->arg[5].f, c->arg[7].f, c->arg[8].i, c->arg[9].i, c->arg[10].i};
+    SQN_TRY(check(c, in, c->arg[3].t, e));
+    sqn_status status = SQN_NOMEM;
+    for (int i = 0; i < 4; i++)
+        if ((use[i] = sqn_tensor_as(in[i], in[i]->dtype, e)) == NULL) goto fail;
+    if ((index = sqn_op_index(c, c->arg[3].t, in[1]->shape[0], -1, e)) == NULL) {
+        status = e->code;
+        goto fail;
+    }
+    SQN_GOTO(group(c, index, in[1]->shape[0], &order, &start, e));
+    const int64_t pairs = ((const int64_t *)sqn_tensor_data(start))[in[1]->shape[0]];
+    const int64_t kept[2] = {pairs, in[1]->shape[1]};
+    status = SQN_NOMEM;
+    if ((h = sqn_tensor_new(sqn_accumulator(in[0]->dtype), 2, kept, e)) == NULL ||
+        (sum = sum_of(use[0], in[4], in[2]->shape[1], e)) == NULL)
+        goto fail;
+    sqn_k_moe_lora k = args_of(use[0], use[1], use[2], use[3], order, start, &d);
+    k.h = sqn_tensor_data(h);
+    k.y = sqn_tensor_data(sum);
+    SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(use[0])->moe_lora(&k, NULL), c->name, use[0], e));
+    SQN_GOTO(sqn_node_new(&node, c->name, moe_lora_back, in[4] ? 5 : 4, in, e));
+    if (node != NULL) {
+        for (int i = 0; i < 4; i++) sqn_node_save(node, use[i]);
+        sqn_node_save(node, order);
+        sqn_node_save(node, start);
+        sqn_node_save(node, h);
+        node->f[0] = d.scale, node->f[1] = d.p;
+        node->i[0] = d.seed, node->i[1] = d.stream, node->i[2] = d.offset;
+    }
+    status = sqn_op_result(c, node, 0, sqn_tensor_as(sum, in[0]->dtype, e));
+fail:
+    sqn_node_release(node);
+    sqn_tensor_release(sum);
+    sqn_tensor_release(h);
+    sqn_tensor_release(start);
+    sqn_tensor_release(order);
+    sqn_tensor_release(index);
+    for (int i = 0; i < 4; i++) sqn_tensor_release(use[i]);
+    return status;
+}
