@@ -151,10 +151,16 @@ local function same(a, b)
   return true
 end
 
+---@class sqlune.models.LoadOpts
+---@field dtype? string
+---@field train? boolean|fun(name: string): boolean
+---@field tokenizer? boolean  false: do not load it
+---@field wrap? fun(name: string, linear: table): any
+
 ---A model from a Hugging Face folder, and its tokenizer if the folder has one. Without a dtype the weights stay as
----stored; with `train` the parameters want gradients; `wrap` as in sq.nn.parameters.
+---stored; with `train` the parameters want gradients, or those whose names it accepts; `wrap` as in sq.nn.parameters.
 ---@param folder string
----@param opts? {dtype?: string, train?: boolean, tokenizer?: boolean, wrap?: fun(name: string, linear: table): any}
+---@param opts? sqlune.models.LoadOpts
 ---@return sqlune.Model? model
 ---@return table|string tokenizer_or_message
 ---@return string? code
@@ -178,9 +184,11 @@ function M.load(folder, opts)
       error({ message = string.format("%s: '%s' is [%s], config.json asks for [%s]", folder, name,
         table.concat(t.shape, ", "), table.concat(dims, ", ")) }, 0)
     end
-    if t.dtype ~= dtype then t = t:to(dtype) elseif opts.train then t = t:clone() end
+    local trained = opts.train
+    if type(trained) == "function" then trained = trained(name) end
+    if t.dtype ~= dtype then t = t:to(dtype) elseif trained then t = t:clone() end
     t:keep()
-    if opts.train then t.requires_grad = true end
+    if trained then t.requires_grad = true end
     return t
   end, opts.wrap)
   if not ok then
