@@ -195,6 +195,25 @@ M.linear = {
   { { { 3, 3 } }, function(_, w) return ops.linear(w, w) end },
 }
 
+local function lora(options)
+  return function(_, x, w, a, b, bias) return ops.lora_linear(x, w, bias, a, b, options) end
+end
+M.lora_linear = {
+  { { { 3, 5 }, { 4, 5 }, { 2, 5 }, { 4, 2 } }, lora { scale = 2 } },
+  { { { 3, 5 }, { 4, 5 }, { 2, 5 }, { 4, 2 }, { 4 } }, lora { scale = 0.5 } },
+  { { { 5 }, { 4, 5 }, { 1, 5 }, { 4, 1 }, { 4 } }, lora {} },
+  { { { 2, 3, 5 }, { 4, 5 }, { 3, 5 }, { 4, 3 } }, lora { p = 0.4, seed = 5, stream = 2, offset = 7, scale = 1.5 } },
+  { { { 19, 37 }, { 11, 37 }, { 8, 37 }, { 11, 8 }, { 11 } }, lora { p = 0.1, seed = 1 } },
+  { { { 3, 5 }, { 4, 5 }, { 2, 5 }, { 4, 2 } }, -- the correction in f32, over bf16 too
+    function(c, x, w, a, b) return ops.lora_linear(x, w, nil, a:to(c.wide), b:to(c.wide), { scale = 2, p = 0.3 }) end },
+  { { { 5, 3 }, { 5, 4 }, { 5, 2 }, { 2, 4 } },
+    function(_, x, w, a, b)
+      return ops.lora_linear(x:transpose(1, 2), w:transpose(1, 2), nil, a:transpose(1, 2), b:transpose(1, 2))
+    end },
+  { { { 0, 5 }, { 4, 5 }, { 2, 5 }, { 4, 2 } }, lora {} },
+  { { { 3, 3 }, { 3, 3 } }, function(_, w, a) return ops.lora_linear(w, w, nil, a, a) end }, -- the same leaf twice
+}
+
 M.rms_norm = {
   { { { 3, 5 }, { 5 } }, function(_, x, w) return (ops.rms_norm(x, w, 1e-3)) end },
   { { { 3, 5 }, { 5 }, { 3, 5 } }, function(_, x, w, r) return ops.rms_norm(x, w, 1e-6, r) end },

@@ -9,6 +9,8 @@ local M = {}
 ---@field beta2? number        0.999
 ---@field eps? number          1e-8
 ---@field weight_decay? number 0.1, on matrices only: norms and biases are left alone
+---@field rate? fun(name: string, p: userdata): number     factor of the learning rate; absent: 1 for all
+---@field decays? fun(name: string, p: userdata): boolean  what weight_decay is for; absent: matrices
 
 ---@class sqlune.optim.AdamW
 ---@field step_count integer
@@ -24,9 +26,18 @@ function M.adamw(names, params, o)
   o = o or {}
   local self = setmetatable({
     names = names, params = params, step_count = 0, beta1 = o.beta1 or 0.9, beta2 = o.beta2 or 0.999,
-    eps = o.eps or 1e-8, weight_decay = o.weight_decay or 0.1, m = {}, v = {}, masters = {},
+    eps = o.eps or 1e-8, weight_decay = o.weight_decay or 0.1, m = {}, v = {}, masters = {}, groups = {},
   }, AdamW)
+  local groups = {}
   for i, p in ipairs(params) do
+    local rate, decays = o.rate and o.rate(names[i], p) or 1, p.ndim > 1
+    if o.decays then decays = o.decays(names[i], p) end
+    local key = ("%a %s"):format(rate, decays)
+    if not groups[key] then
+      groups[key] = { rate = rate, weight_decay = decays and self.weight_decay or 0 }
+      self.groups[#self.groups + 1] = groups[key]
+    end
+    table.insert(groups[key], i)
     local wide = p.dtype == "f64" and "f64" or "f32"
     self.m[i] = sq.zeros(p.shape, { dtype = wide }):keep()
     self.v[i] = sq.zeros(p.shape, { dtype = wide }):keep()
@@ -41,11 +52,12 @@ end
 function AdamW:step(lr, factor)
   self.step_count = self.step_count + 1
   local _s <close> = sq.scope()
-  for _, decays in ipairs { true, false } do
+  for _, group in ipairs(self.groups) do
     local params, grads, m, v, masters, with_masters = {}, {}, {}, {}, {}, false
-    for i, p in ipairs(self.params) do
+    for _, i in ipairs(group) do
+      local p = self.params[i]
       local g = p.grad
-      if g and (p.ndim > 1) == decays then
+      if g then
         local n = #params + 1
         params[n], grads[n], m[n], v[n] = p, g, self.m[i], self.v[i]
         masters[n] = self.masters[i] or p
@@ -54,8 +66,8 @@ function AdamW:step(lr, factor)
     end
     if #params > 0 then
       ops.adamw_(params, grads, m, v, with_masters and masters or nil, {
-        lr = lr, beta1 = self.beta1, beta2 = self.beta2, eps = self.eps, step = self.step_count,
-        weight_decay = decays and self.weight_decay or 0, grad_scale = factor or 1,
+        lr = lr * group.rate, beta1 = self.beta1, beta2 = self.beta2, eps = self.eps, step = self.step_count,
+        weight_decay = group.weight_decay, grad_scale = factor or 1,
       })
     end
   end

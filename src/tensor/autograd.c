@@ -122,7 +122,9 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fr
         if (leaf->grad == NULL) return SQN_NOMEM;
         leaf->grad_stale = true;
     }
-    *fresh = leaf->grad_stale && !(node->direct >> i & 1);
+    *fresh = leaf->grad_stale;
+    for (int j = 0; j < node->inputs; j++) /* one leaf may be several inputs */
+        if ((node->direct >> j & 1) && node->edges[j].leaf == leaf) *fresh = false;
     node->direct |= (uint64_t)1 << i;
     *grad = leaf->grad;
     return SQN_OK;

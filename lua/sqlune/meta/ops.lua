@@ -294,6 +294,21 @@ function ops.matmul(a, b) end
 ---@return sqlune.Tensor
 function ops.linear(x, weight, bias) end
 
+---x weight^T + bias + scale (dropout(x) a^T) b^T; a [R, K], b [N, R] of x's dtype, or f32 over bf16; dropout by p and
+---(seed, stream, offset) as dropout does.
+---@param x sqlune.Tensor
+---@param weight sqlune.Tensor
+---@param bias? sqlune.Tensor
+---@param a sqlune.Tensor
+---@param b sqlune.Tensor
+---@param scale? number 1 if absent
+---@param p? number 0 if absent
+---@param seed? integer 0 if absent
+---@param stream? integer 0 if absent
+---@param offset? integer 0 if absent
+---@return sqlune.Tensor
+function ops.lora_linear(x, weight, bias, a, b, scale, p, seed, stream, offset) end
+
 ---Rows of weight [V, C] at ids (i64 or i32, any shape); no gradient reaches row padding.
 ---@param ids sqlune.Tensor
 ---@param weight sqlune.Tensor
@@ -494,6 +509,7 @@ function ops.list() end
 ---@field topk fun(self: sqlune.Tensor, k: integer): sqlune.Tensor, sqlune.Tensor
 ---@field matmul fun(self: sqlune.Tensor, b: sqlune.Tensor): sqlune.Tensor
 ---@field linear fun(self: sqlune.Tensor, weight: sqlune.Tensor, bias?: sqlune.Tensor): sqlune.Tensor
+---@field lora_linear fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field embedding fun(self: sqlune.Tensor, weight: sqlune.Tensor, padding?: integer): sqlune.Tensor
 ---@field rms_norm fun(self: sqlune.Tensor, ...: any): sqlune.Tensor, sqlune.Tensor
 ---@field rope fun(self: sqlune.Tensor, ...: any): sqlune.Tensor, sqlune.Tensor
