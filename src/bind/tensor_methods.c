@@ -304,6 +304,7 @@ static const luaL_Reg methods[] = {
     {"close", l_close},
     {"keep", l_keep},
     {"zero_grad", l_zero_grad},
+    {"on_grad", bind_on_grad},
     {"is_contiguous", l_is_contiguous},
     {NULL, NULL},
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "tensor/grad_hook.h"
 
 static _Thread_local bool enabled = true;
 static _Thread_local uint64_t next_sequence = 1;
@@ -16,8 +17,22 @@ bool sqn_grad_set_enabled(bool on) {
     return before;
 }
 
+static _Thread_local sqn_leaf_list *watched;
+
+sqn_leaf_list *sqn_grad_watch(sqn_leaf_list *list) {
+    sqn_leaf_list *before = watched;
+    watched = list;
+    return before;
+}
+
 static bool wants(const sqn_tensor *x) {
     return x != NULL && x->requires_grad && sqn_dtype_is_float(x->dtype);
+}
+
+static sqn_status watch(int inputs, sqn_tensor *const in[], sqn_err *e) {
+    for (int i = 0; i < inputs; i++)
+        if (wants(in[i]) && in[i]->node == NULL) SQN_TRY(sqn_leaf_list_add(watched, in[i], e));
+    return SQN_OK;
 }
 
 sqn_status sqn_node_new(sqn_node **node, const char *op, sqn_backward backward, int inputs,
@@ -25,6 +40,7 @@ sqn_status sqn_node_new(sqn_node **node, const char *op, sqn_backward backward, 
     bool any = false;
     *node = NULL;
     for (int i = 0; i < inputs; i++) any |= wants(in[i]);
+    if (any && !enabled && watched != NULL) return watch(inputs, in, e);
     if (!enabled || !any) return SQN_OK;
     sqn_node *n = sqn_calloc(1, sizeof *n, e);
     if (n == NULL) return SQN_NOMEM;
@@ -83,6 +99,7 @@ static void drop_contents(sqn_node *n) {
         sqn_tensor_release(n->edges[i].leaf);
         sqn_node_release(n->edges[i].node);
     }
+    sqn_leaf_list_clear(&n->hidden);
     sqn_free(n->edges);
     n->edges = NULL;
     n->inputs = 0;
@@ -258,7 +275,9 @@ static sqn_node *heap_pop(heap *h) {
  */
 static sqn_status run_all(sqn_node *root, sqn_err *e) {
     heap h = {0};
-    sqn_status status = heap_push(&h, root, e);
+    sqn_leaf_queue leaves;
+    sqn_status status = sqn_leaf_queue_open(&leaves, root, e);
+    if (status == SQN_OK) status = heap_push(&h, root, e);
     while (h.count > 0) {
         sqn_node *n = heap_pop(&h);
         if (status == SQN_OK) status = run_node(n, e);
@@ -267,10 +286,18 @@ static sqn_status run_all(sqn_node *root, sqn_err *e) {
             if (below != NULL && !below->queued && below->dout[n->edges[i].output] != NULL)
                 status = heap_push(&h, below, e);
         }
+        if (status == SQN_OK) status = sqn_leaf_queue_run(&leaves, h.count ? h.at[0] : NULL, e);
         sqn_node_release(n);
     }
+    sqn_leaf_queue_close(&leaves);
     sqn_free(h.at);
     return status;
+}
+
+/* The root itself is a leaf. */
+static sqn_status add_to_root(sqn_tensor *x, sqn_tensor *d, sqn_err *e) {
+    SQN_TRY(add_to_leaf(x, d, e));
+    return x->hook ? x->hook->call(x->hook->context, x, e) : SQN_OK;
 }
 
 sqn_status sqn_backward_run(sqn_tensor *x, sqn_tensor *seed, sqn_err *e) {
@@ -291,10 +318,13 @@ sqn_status sqn_backward_run(sqn_tensor *x, sqn_tensor *seed, sqn_err *e) {
         sqn_tensor_release(d);
         return status;
     }
-    if (x->node == NULL) return add_to_leaf(x, d, e);
     bool before = sqn_grad_set_enabled(false);
-    status = add_to_node(x->node, x->node_output, d, e);
-    if (status == SQN_OK) status = run_all(x->node, e);
+    if (x->node == NULL) {
+        status = add_to_root(x, d, e);
+    } else {
+        status = add_to_node(x->node, x->node_output, d, e);
+        if (status == SQN_OK) status = run_all(x->node, e);
+    }
     sqn_grad_set_enabled(before);
     return status;
 }

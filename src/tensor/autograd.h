@@ -19,6 +19,14 @@ enum { SQN_NODE_SAVED = 8, SQN_NODE_OUTPUTS = 3 };
 typedef sqn_status (*sqn_backward)(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[],
                                    sqn_err *e);
 
+/* Leaves, each once. */
+typedef struct sqn_leaf_list {
+    sqn_tensor **at; /* owned, with a reference to each */
+    size_t count, room;
+} sqn_leaf_list;
+sqn_status sqn_leaf_list_add(sqn_leaf_list *list, sqn_tensor *leaf, sqn_err *e);
+void sqn_leaf_list_clear(sqn_leaf_list *list);
+
 typedef struct sqn_edge {
     sqn_node *node; /* owned reference; NULL: a leaf or nothing */
     int output;
@@ -37,8 +45,11 @@ struct sqn_node {
     bool done, queued;
     uint64_t direct; /* inputs whose leaf's gradient this node's backward writes by itself */
     struct sqn_node *next_dead;
-    bool *needs;     /* [inputs]; owned with edges in one block */
-    sqn_edge *edges; /* [inputs] */
+    uint64_t walk;        /* of the last search for hooks that came by (grad_hook.c) */
+    sqn_leaf_list hidden; /* leaves whose gradients the backward of a custom operator reaches by
+                             itself */
+    bool *needs;          /* [inputs]; owned with edges in one block */
+    sqn_edge *edges;      /* [inputs] */
     sqn_tensor *saved[SQN_NODE_SAVED];
     uint32_t saved_version[SQN_NODE_SAVED];
     sqn_tensor *dout[SQN_NODE_OUTPUTS]; /* gradients that arrived so far */
@@ -49,6 +60,10 @@ struct sqn_node {
 /* Whether operators record. Per thread; returns what it was. */
 bool sqn_grad_set_enabled(bool enabled);
 bool sqn_grad_enabled(void);
+
+/* While recording is off, leaves that operators of this thread use are put into `list` (NULL: no
+ * longer). Returns the list before. */
+sqn_leaf_list *sqn_grad_watch(sqn_leaf_list *list);
 
 /* A node for these inputs (NULLs allowed). *node is NULL without error where nothing wants a
  * gradient. */

@@ -6,7 +6,7 @@
 
 #include "core/alloc.h"
 #include "kernels/cpu/float.h"
-#include "tensor/autograd.h"
+#include "tensor/grad_hook.h"
 
 static sqn_tensor *shell(sqn_dtype dtype, int ndim, const int64_t *shape, sqn_err *e) {
     if (ndim < 0 || ndim > SQN_MAX_DIMS) {
@@ -80,6 +80,7 @@ sqn_tensor *sqn_tensor_retain(sqn_tensor *x) {
 
 void sqn_tensor_release(sqn_tensor *x) {
     if (x == NULL || --x->references > 0) return;
+    sqn_grad_hook_set(x, NULL);
     sqn_tensor_release(x->grad);
     sqn_node_release(x->node);
     sqn_storage_release(x->storage);

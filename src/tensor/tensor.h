@@ -27,8 +27,9 @@ typedef struct sqn_tensor {
     struct sqn_tensor
         *grad;       /* owned; leaves only. f32 for bf16 and f16 leaves, else the leaf's dtype */
     bool grad_stale; /* grad holds memory only: the next gradient overwrites it */
-    sqn_node *node;  /* owned reference to the node that made this; NULL for leaves */
-    int node_output; /* which output of it */
+    struct sqn_grad_hook *hook; /* owned; leaves only: called when the gradient is complete */
+    sqn_node *node;             /* owned reference to the node that made this; NULL for leaves */
+    int node_output;            /* which output of it */
 } sqn_tensor;
 
 sqn_tensor *sqn_tensor_new(sqn_dtype dtype, int ndim, const int64_t *shape,

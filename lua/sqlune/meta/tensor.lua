@@ -67,6 +67,12 @@ function Tensor:keep() end
 ---Forgets the gradient but keeps its memory for the next one.
 function Tensor:zero_grad() end
 
+---Has backward call `hook(t)` when the gradient of this leaf is complete: once in each backward, whatever uses it,
+---also inside a checkpoint. The hook runs off the tape; it may change the gradient, take it away (`t.grad = nil`) or
+---write to the leaf. nil takes the hook away; one that refers to the leaf itself, not to its argument, keeps it alive.
+---@param hook? fun(t: sqlune.Tensor)
+function Tensor:on_grad(hook) end
+
 ---Do the elements lie in order, without gaps?
 ---@return boolean
 function Tensor:is_contiguous() end
