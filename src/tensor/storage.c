@@ -2,6 +2,7 @@
 #include "tensor/storage.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,14 +12,19 @@
 /* Size classes: eighths of powers of two (at most 12.5% unused), from 64 bytes to 2^47. */
 enum { CLASSES = 48 * 8 };
 
-typedef struct free_block {
-    struct free_block *next;
+typedef struct link {
+    struct link *before, *after;
+} link;
+
+typedef struct free_block { /* at the start of a cached block */
+    link of_class, of_all;
     size_t size;
 } free_block;
 
+/* Rings of cached blocks, the youngest behind the head: one a class, and one of all. */
 static struct {
     pthread_mutex_t lock;
-    free_block *list[CLASSES];
+    link list[CLASSES], all;
     int64_t live, peak, cached, blocks;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -59,15 +65,37 @@ static void return_block(void *p, size_t size) {
         munmap(p, size);
 }
 
-static void flush_locked(void) {
-    for (int i = 0; i < CLASSES; i++) {
-        while (pool.list[i] != NULL) {
-            free_block *b = pool.list[i];
-            pool.list[i] = b->next;
-            return_block(b, b->size);
-        }
+static void push(link *head, link *l) {
+    if (head->after == NULL) head->before = head->after = head;
+    *l = (link){head, head->after};
+    head->after->before = l;
+    head->after = l;
+}
+
+static void cut(link *l) {
+    l->before->after = l->after;
+    l->after->before = l->before;
+}
+
+static bool holds(const link *head) { return head->after != NULL && head->after != head; }
+
+static free_block *uncache(free_block *b) {
+    cut(&b->of_class);
+    cut(&b->of_all);
+    pool.cached -= (int64_t)b->size;
+    return b;
+}
+
+/* Gives the blocks back that waited longest until `room` more bytes fit. What is alive and what is
+ * cached stay together within the peak and an eighth of it: a step's blocks wait for the next step,
+ * and sizes that do not come back make room for those that do. */
+static void evict_locked(int64_t room) {
+    int64_t spare = pool.peak / 8 > cache_floor ? pool.peak / 8 : cache_floor;
+    while (holds(&pool.all) && pool.live + pool.cached + room > pool.peak + spare) {
+        free_block *b =
+            uncache((free_block *)((char *)pool.all.before - offsetof(free_block, of_all)));
+        return_block(b, b->size);
     }
-    pool.cached = 0;
 }
 
 static void *take_block(size_t bytes) {
@@ -75,13 +103,13 @@ static void *take_block(size_t bytes) {
     size_t size = class_size(bytes, &index);
     if (index >= CLASSES) return NULL; /* no machine has that much */
     pthread_mutex_lock(&pool.lock);
-    free_block *b = pool.list[index];
-    if (b != NULL) {
-        pool.list[index] = b->next;
-        pool.cached -= (int64_t)size;
-    }
+    void *p = NULL;
+    if (holds(&pool.list[index]))
+        p = uncache((free_block *)pool.list[index].after);
+    else
+        evict_locked((int64_t)size);
     pthread_mutex_unlock(&pool.lock);
-    void *p = b != NULL ? b : system_block(size);
+    if (p == NULL) p = system_block(size);
     if (p == NULL) return NULL;
     pthread_mutex_lock(&pool.lock);
     pool.live += (int64_t)size;
@@ -91,25 +119,19 @@ static void *take_block(size_t bytes) {
     return p;
 }
 
-/* Keeps the block for reuse while the cache stays below an eighth of what is alive; gives it back
- * otherwise. */
 static void give_block(void *p, size_t bytes) {
     int index;
-    int64_t size = (int64_t)class_size(bytes, &index);
+    size_t size = class_size(bytes, &index);
+    free_block *b = p;
     pthread_mutex_lock(&pool.lock);
-    pool.live -= size;
+    pool.live -= (int64_t)size;
     pool.blocks--;
-    int64_t limit = pool.peak / 8 > cache_floor ? pool.peak / 8 : cache_floor;
-    int keep = pool.cached + size <= limit;
-    if (keep) {
-        free_block *b = p;
-        b->next = pool.list[index];
-        b->size = (size_t)size;
-        pool.list[index] = b;
-        pool.cached += size;
-    }
+    b->size = size;
+    push(&pool.list[index], &b->of_class);
+    push(&pool.all, &b->of_all);
+    pool.cached += (int64_t)size;
+    evict_locked(0);
     pthread_mutex_unlock(&pool.lock);
-    if (!keep) return_block(p, (size_t)size);
 }
 
 sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
@@ -162,6 +184,10 @@ void sqn_storage_reset_peak(void) {
 
 void sqn_storage_flush_cache(void) {
     pthread_mutex_lock(&pool.lock);
-    flush_locked();
+    while (holds(&pool.all)) {
+        free_block *b =
+            uncache((free_block *)((char *)pool.all.after - offsetof(free_block, of_all)));
+        return_block(b, b->size);
+    }
     pthread_mutex_unlock(&pool.lock);
 }

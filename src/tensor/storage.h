@@ -1,7 +1,8 @@
 /* Reference-counted bytes on a device: what tensors and their views share.
  *
  * Rules: CPU blocks are 64-byte aligned and come from a cache of size classes, so that a training
- * step that repeats its shapes touches no new pages; blocks of 4 MiB and more ask for huge pages.
+ * step that repeats its shapes touches no new pages; what is alive and cached together stays within
+ * the peak and an eighth of it, oldest out first; blocks of 4 MiB and more ask for huge pages.
  * Counts are per device. One thread at a time uses a storage (one Lua state per thread and rank);
  * the cache itself is thread-safe.
  */
