@@ -292,9 +292,11 @@ typedef struct sqn_k_cross_entropy {
     int64_t rows, vocab;
     const void *logits;    /* [rows, vocab] */
     const int64_t *labels; /* [rows] */
-    double *losses;        /* [rows]: -log softmax(logits)[label] */
-    void *dlogits; /* [rows, vocab] softmax - onehot; may be logits when the types agree; NULL: not
-                      wanted */
+    double *losses; /* [rows]: (1 - smoothing) (lse - logit of the label) + smoothing (lse - mean of
+                       the logits) + z_loss lse^2, lse = log sum exp */
+    void *dlogits;  /* [rows, vocab] its gradient; may be logits when the types agree; NULL: not
+                       wanted */
+    double smoothing, z_loss;
 } sqn_k_cross_entropy;
 
 /* ---- optimiser (adamw.c) ---- */
@@ -307,9 +309,15 @@ typedef struct sqn_k_adamw { /* torch.optim.AdamW: decay first, eps after the bi
     void *master; /* f32 copy that is updated and then rounded into param; NULL: param itself is
                      updated */
     const void *grad;
-    void *m, *v; /* accumulator type */
+    void *m, *v; /* accumulator type, or u8 codes if m_scale is set: docs/formats.md */
+    float *m_scale,
+        *v_scale; /* [ceil(n / SQN_STATE_BLOCK)] largest magnitude of each block; NULL */
     double lr, beta1, beta2, eps, weight_decay, grad_scale;
+    int stochastic; /* BF16 without master: round up or down at random, right in the mean; element i
+                       takes 16 bits of counter offset + i/8 of Philox keyed (seed, stream) */
+    uint64_t seed, stream, offset;
 } sqn_k_adamw;
+#define SQN_STATE_BLOCK 256    /* elements that share a scale in 8-bit states */
 typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
     sqn_dtype dtype;
     int64_t n;

@@ -317,4 +317,11 @@ M.linear_cross_entropy[5] = { { { 0, 5 }, { 7, 5 } },
 M.linear_cross_entropy[6] = { { { 4, 7 } }, -- tied: the same weight as rows and as head
   function(c, w) return ops.linear_cross_entropy(w, w, c.ids { 3, 0, -100, 1 }) * -2 end }
 
+for i, terms in ipairs { { smoothing = 0.1 }, { z_loss = 0.01 }, { smoothing = 0.3, z_loss = 0.2 } } do
+  M.cross_entropy[6 + i] = { { { 4, 7 } },
+    function(c, x) return ops.cross_entropy(x, c.ids { 3, -100, 0, 6 }, terms) end }
+  M.linear_cross_entropy[6 + i] = { { { 4, 5 }, { 7, 5 } },
+    function(c, x, w) return ops.linear_cross_entropy(x, w, c.ids { 3, -100, 0, 6 }, terms) end }
+end
+
 return M

@@ -50,7 +50,9 @@ local function operator(op)
     out[#out + 1] = ("---@param %s%s %s%s"):format(a.name, a.optional and "?" or "", a.type, default)
   end
   for _ = 1, op.outputs do out[#out + 1] = "---@return sqlune.Tensor" end
-  out[#out + 1] = ("function ops.%s(%s) end"):format(op.name, table.concat(names, ", "))
+  local line = ("function ops.%s(%s) end"):format(op.name, table.concat(names, ", "))
+  if #line > 118 then line = line:sub(1, 117):gsub("^(.*,) ", "%1\n  ") .. line:sub(118) end
+  out[#out + 1] = line
   return table.concat(out, "\n")
 end
 

@@ -4,6 +4,10 @@ local ops = sq.ops
 
 local M = {}
 
+---Beam search for one prompt: its best continuations, best first.
+---@type fun(model: sqlune.Model, prompt: integer[], o?: sqlune.generate.BeamOptions): sqlune.generate.Beam[]
+M.beams = require "sqlune.generate.beam".run
+
 ---@class sqlune.generate.Options
 ---@field max_tokens? integer        new tokens at most (default 256)
 ---@field eos? integer[]             ids that end a row; they are part of the result

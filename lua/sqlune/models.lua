@@ -1,6 +1,7 @@
 -- Models: from a Hugging Face folder or from a config with random weights; saved so that transformers opens them.
 local sq = require "sqlune"
 local nn = require "sqlune.nn"
+local rope = require "sqlune.models.rope"
 local fs, json, ops = sq.fs, sq.json, sq.ops
 
 local M = {}
@@ -10,6 +11,7 @@ local kinds = {
   qwen2 = { file = "sqlune.models.qwen2", qkv_bias = true, theta = 10000, eps = 1e-6 },
   llama = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6 },
   mistral = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, slides = true },
+  qwen3 = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, qk_norm = true, head_dim = 128 },
 }
 
 ---@class sqlune.Model
@@ -45,7 +47,7 @@ end
 function M.shape(config, where)
   local kind = kinds[config.model_type]
   if not kind then
-    local text = "%s: model_type %q is not known here (qwen2, llama, mistral)"
+    local text = "%s: model_type %q is not known here (qwen2, qwen3, llama, mistral)"
     return nil, text:format(where, tostring(config.model_type))
   end
   local function need(key)
@@ -58,7 +60,7 @@ function M.shape(config, where)
   local ok, shape = pcall(function()
     local heads, hidden, layers = need "num_attention_heads", need "hidden_size", need "num_hidden_layers"
     local kv = given(config.num_key_value_heads) and need "num_key_value_heads" or heads
-    local head_dim = given(config.head_dim) and need "head_dim" or hidden // heads
+    local head_dim = given(config.head_dim) and need "head_dim" or kind.head_dim or hidden // heads
     for _, key in ipairs { "rms_norm_eps", "rope_theta", "initializer_range" } do
       local v = given(config[key])
       if v ~= nil and (type(v) ~= "number" or v <= 0 or v ~= v) then
@@ -69,18 +71,12 @@ function M.shape(config, where)
       error({ message = string.format("%s: %d heads do not divide among %d key/value heads", where, heads, kv) }, 0)
     end
     if head_dim % 2 ~= 0 then error({ message = where .. ": the size of a head must be even" }, 0) end
-    local scaling = given(config.rope_scaling)
-    if scaling then
-      local how = scaling.rope_type or scaling.type
-      if how ~= "default" then
-        error({ message = where .. ": rope_scaling '" .. tostring(how) .. "' is not supported yet" }, 0)
-      end
-    end
+    local context = given(config.max_position_embeddings) and need "max_position_embeddings" or math.maxinteger
     return {
       hidden = hidden, layers = layers, heads = heads, kv_heads = kv, head_dim = head_dim,
       intermediate = need "intermediate_size", vocabulary = need "vocab_size",
-      eps = given(config.rms_norm_eps) or kind.eps, theta = given(config.rope_theta) or kind.theta,
-      context = given(config.max_position_embeddings) and need "max_position_embeddings" or math.maxinteger,
+      eps = given(config.rms_norm_eps) or kind.eps, context = context,
+      rope = rope.read(config, where, given, kind.theta, context), qk_norm = kind.qk_norm or false,
       padding = given(config.pad_token_id) or -1,
       tied = given(config.tie_word_embeddings) or false,
       qkv_bias = kind.qkv_bias or given(config.attention_bias) or false, windows = windows(config, kind, layers),
@@ -264,14 +260,22 @@ function Model:hidden(ids, at, seen) return self.hidden_of(ids, at, seen) end
 ---@param at? table what hidden() was called with
 function Model:logits(hidden, at) return self.output(hidden, at) end
 
+---@class sqlune.models.LossOpts
+---@field smoothing? number  label smoothing: this share of the target is spread over all tokens (0)
+---@field z_loss? number     weight of log(sum of exp(logits))^2 (0)
+---@field checkpoint? boolean layers keep no activations: backward makes them again
+---@field embedded? fun(x: userdata): userdata  changes the embeddings (noise)
+
 ---Sum of the losses of a batch's labelled tokens, as one number on the tape.
 ---@param batch sqlune.data.Batch  ids, targets (shifted: the token that should follow), starts
-function Model:loss_sum(batch)
-  local at = M.packed(batch.starts)
-  at.training = sq.grad_enabled()
+---@param o? sqlune.models.LossOpts
+function Model:loss_sum(batch, o)
+  o = o or {}
+  local at, terms = M.packed(batch.starts), { smoothing = o.smoothing or 0, z_loss = o.z_loss or 0 }
+  at.training, at.checkpoint, at.embedded = sq.grad_enabled(), o.checkpoint, o.embedded
   local hidden = self:hidden(batch.ids, at)
-  if self.output.adapter then return ops.cross_entropy(self:logits(hidden, at), batch.targets) end
-  return ops.linear_cross_entropy(hidden, self.output.weight, batch.targets)
+  if self.output.adapter then return ops.cross_entropy(self:logits(hidden, at), batch.targets, terms) end
+  return ops.linear_cross_entropy(hidden, self.output.weight, batch.targets, terms)
 end
 
 ---A cache for `sequences` sequences of up to `capacity` tokens.

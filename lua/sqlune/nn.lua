@@ -75,21 +75,17 @@ end
 local Rope = {}
 Rope.__index = Rope
 
----@param dim integer size of a head
----@param theta number base of the frequencies
+---@param frequencies number[] one for each pair of a head's dimensions
 ---@param dtype string of the model: tables are rounded to it
+---@param factor? number cosine and sine are multiplied by it (1)
 ---@return sqlune.nn.Rope
-function M.rope(dim, theta, dtype)
+function M.rope(frequencies, dtype, factor)
   local wide = dtype == "f64" and "f64" or "f32"
-  local exponents = {}
-  for i = 0, dim // 2 - 1 do exponents[i + 1] = 2 * i / dim end
   -- Frequencies, angles, cosine and sine in f32, as transformers makes them: at position 32767 the f32 angle is 1e-3
   -- away from the exact one, and agreement on long inputs needs the same.
-  local frequencies = {}
-  for i, x in ipairs(exponents) do frequencies[i] = 1 / theta ^ x end
   return setmetatable({
     frequencies = sq.tensor({ frequencies }, { dtype = wide }):keep(),
-    dtype = dtype, wide = wide, rows = 0,
+    dtype = dtype, wide = wide, factor = factor or 1, rows = 0,
   }, Rope)
 end
 
@@ -106,6 +102,7 @@ function Rope:tables(rows)
       local positions = sq.arange(0, want - 1, { dtype = self.wide }):reshape { want, 1 }
       local angles = positions * self.frequencies
       local function rounded(t)
+        if self.factor ~= 1 then t = t * self.factor end
         if self.dtype == "bf16" then t = t:to("bf16"):to("f32") end
         return t:keep()
       end
@@ -143,6 +140,29 @@ function Cache:close()
   self.k, self.v = {}, {}
 end
 Cache.__close = Cache.close
+
+---Makes each sequence what another one was: sequence s gets the keys and values of parents[s], from position `from`
+---(counted from 0) on; what stands before must be equal already.
+---@param parents integer[]
+---@param from integer
+function Cache:reorder(parents, from)
+  local source, target, lengths = {}, {}, {}
+  for s, parent in ipairs(parents) do
+    lengths[s] = self.lengths[parent]
+    for i = from, s == parent and -1 or lengths[s] - 1 do
+      source[#source + 1] = (parent - 1) * self.capacity + i
+      target[#target + 1] = (s - 1) * self.capacity + i
+    end
+  end
+  for s, length in ipairs(lengths) do self.lengths[s] = length end
+  if #source == 0 then return end
+  local _s <close> = sq.scope()
+  source, target = sq.tensor(source, { dtype = "i64" }), sq.tensor(target, { dtype = "i64" })
+  for i = 1, #self.k do -- gathered first: a sequence may be the parent of one and the child of another
+    ops.write_rows_(self.k[i], target, ops.gather_rows(self.k[i], source))
+    ops.write_rows_(self.v[i], target, ops.gather_rows(self.v[i], source))
+  end
+end
 
 ---Describes new tokens of some sequences: where they stand, and where attention finds their keys.
 ---@param sequences integer[]   which sequences (from 1)

@@ -29,49 +29,76 @@ sqn_status sqn_op_scale_(sqn_call *c, sqn_err *e) {
     return gives(c, sqn_kernel_result(sqn_tensor_kernels(x)->map(&k, NULL), c->name, x, e));
 }
 
-static sqn_status adamw_one(sqn_call *c, int64_t i, sqn_err *e) {
-    sqn_tensor *p = c->arg[0].list[i], *g = c->arg[1].list[i], *m = c->arg[2].list[i],
-               *v = c->arg[3].list[i];
+/* adamw_ and adamw8_: where their arguments after the five lists of tensors stand. */
+enum { ADAMW_LISTS = 5, ADAMW8_LISTS = 7, ADAMW_STEP = 5 };
+
+/* Moments of one tensor: of the accumulator type, or codes with a scale per block. */
+static sqn_status adamw_states(sqn_call *c, int64_t i, int lists, sqn_k_adamw *k, sqn_err *e) {
+    const sqn_tensor *m = c->arg[2].list[i], *v = c->arg[3].list[i];
+    sqn_dtype wide = sqn_accumulator(k->dtype), want = lists == ADAMW8_LISTS ? SQN_U8 : wide;
+    if (m->dtype != want || v->dtype != want)
+        return sqn_op_fail(c, e, "tensor %lld: moments are %s", (long long)i + 1,
+                           sqn_dtype_name(want));
+    k->m = sqn_tensor_data(m);
+    k->v = sqn_tensor_data(v);
+    int64_t blocks = (k->n + SQN_STATE_BLOCK - 1) / SQN_STATE_BLOCK;
+    for (int j = 0; j < lists - ADAMW_LISTS; j++) {
+        const sqn_tensor *s = c->arg[5 + j].list[i];
+        if (s->dtype != SQN_F32 || sqn_tensor_numel(s) != blocks || !sqn_tensor_is_contiguous(s))
+            return sqn_op_fail(c, e, "tensor %lld: scales are f32 [%lld]", (long long)i + 1,
+                               (long long)blocks);
+        *(j ? &k->v_scale : &k->m_scale) = sqn_tensor_data(s);
+    }
+    return SQN_OK;
+}
+
+static sqn_status adamw_one(sqn_call *c, int64_t i, int lists, sqn_err *e) {
+    sqn_tensor *p = c->arg[0].list[i], *g = c->arg[1].list[i];
     sqn_tensor *master = c->arg[4].present ? c->arg[4].list[i] : NULL;
-    sqn_dtype wide = sqn_accumulator(p->dtype);
-    int64_t n = sqn_tensor_numel(p);
-    const sqn_tensor *all[5] = {p, g, m, v, master ? master : p};
+    int64_t n = sqn_tensor_numel(p), seed = c->arg[lists + 7].i;
+    const sqn_tensor *all[5] = {p, g, c->arg[2].list[i], c->arg[3].list[i], master ? master : p};
     for (int j = 0; j < 5; j++)
         if (sqn_tensor_numel(all[j]) != n || !sqn_tensor_is_contiguous(all[j]))
             return sqn_op_fail(c, e, "tensor %lld: sizes differ or elements do not lie in order",
                                (long long)i + 1);
-    if (m->dtype != wide || v->dtype != wide || (master && master->dtype != SQN_F32))
-        return sqn_op_fail(c, e, "tensor %lld: moments are %s, master weights f32",
-                           (long long)i + 1, sqn_dtype_name(wide));
+    if (master && master != p && master->dtype != SQN_F32)
+        return sqn_op_fail(c, e, "tensor %lld: master weights are f32", (long long)i + 1);
+    const sqn_arg *number = &c->arg[lists];
     sqn_k_adamw k = {.dtype = p->dtype,
                      .grad_dtype = g->dtype,
                      .n = n,
-                     .step = c->arg[10].i,
+                     .step = number[ADAMW_STEP].i,
                      .param = sqn_tensor_data(p),
                      .master = master ? sqn_tensor_data(master) : NULL,
                      .grad = sqn_tensor_data(g),
-                     .m = sqn_tensor_data(m),
-                     .v = sqn_tensor_data(v),
-                     .lr = c->arg[5].f,
-                     .beta1 = c->arg[6].f,
-                     .beta2 = c->arg[7].f,
-                     .eps = c->arg[8].f,
-                     .weight_decay = c->arg[9].f,
-                     .grad_scale = c->arg[11].f};
+                     .lr = number[0].f,
+                     .beta1 = number[1].f,
+                     .beta2 = number[2].f,
+                     .eps = number[3].f,
+                     .weight_decay = number[4].f,
+                     .grad_scale = number[6].f,
+                     .stochastic = seed >= 0 && p->dtype == SQN_BF16 && master == NULL,
+                     .seed = (uint64_t)seed,
+                     .stream = (uint64_t)(number[8].i + i),
+                     .offset = (uint64_t)number[ADAMW_STEP].i << 40}; /* 2^43 elements a step */
+    SQN_TRY(adamw_states(c, i, lists, &k, e));
     p->storage->version++;
     return sqn_kernel_result(sqn_tensor_kernels(p)->adamw(&k, NULL), c->name, p, e);
 }
 
-sqn_status sqn_op_adamw_(sqn_call *c, sqn_err *e) {
+static sqn_status adamw(sqn_call *c, int lists, sqn_err *e) {
     int64_t n = c->arg[0].count;
-    for (int j = 1; j < 5; j++)
-        if ((j < 4 || c->arg[j].present) && c->arg[j].count != n)
+    for (int j = 1; j < lists; j++)
+        if ((j != 4 || c->arg[j].present) && c->arg[j].count != n)
             return sqn_op_fail(c, e, "the lists have different lengths");
-    if (c->arg[10].i < 1)
-        return sqn_op_fail(c, e, "step counts from 1, got %lld", (long long)c->arg[10].i);
-    for (int64_t i = 0; i < n; i++) SQN_TRY(adamw_one(c, i, e));
+    int64_t step = c->arg[lists + ADAMW_STEP].i;
+    if (step < 1) return sqn_op_fail(c, e, "step counts from 1, got %lld", (long long)step);
+    for (int64_t i = 0; i < n; i++) SQN_TRY(adamw_one(c, i, lists, e));
     return SQN_OK;
 }
+
+sqn_status sqn_op_adamw_(sqn_call *c, sqn_err *e) { return adamw(c, ADAMW_LISTS, e); }
+sqn_status sqn_op_adamw8_(sqn_call *c, sqn_err *e) { return adamw(c, ADAMW8_LISTS, e); }
 
 sqn_status sqn_op_global_norm(sqn_call *c, sqn_err *e) {
     double sum = 0;

@@ -3,6 +3,9 @@
  * The head: rows without a label are left out before the product, so no logits are made for them.
  * The others go through in chunks. If all chunks' dlogits fit into `keep_bytes` they are kept for
  * backward; otherwise backward makes them again.
+ *
+ * Label smoothing and the z-loss are terms of the same pass over the logits: see
+ * sqn_k_cross_entropy.
  */
 #include <string.h>
 
@@ -18,6 +21,17 @@ typedef struct labelled {
     sqn_tensor *place, *label;
     int64_t count;
 } labelled;
+
+typedef struct terms {
+    double smoothing, z_loss;
+} terms;
+
+static sqn_status read_terms(const sqn_call *c, int first, terms *out, sqn_err *e) {
+    *out = (terms){c->arg[first].f, c->arg[first + 1].f};
+    if (!(out->smoothing >= 0 && out->smoothing < 1))
+        return sqn_op_fail(c, e, "smoothing is in [0, 1), got %g", out->smoothing);
+    return SQN_OK;
+}
 
 static void labelled_release(labelled *l) {
     sqn_tensor_release(l->place);
@@ -90,8 +104,8 @@ static sqn_tensor *row_range(const sqn_tensor *x, int64_t first, int64_t count, 
 
 /* Losses of rows [first, first + count) into `losses`; dlogits [count, V] where it is not NULL. */
 static sqn_status head_chunk(const char *name, const sqn_tensor *x, const sqn_tensor *w,
-                             const int64_t *label, int64_t first, int64_t count, double *losses,
-                             sqn_tensor *dlogits, sqn_err *e) {
+                             const int64_t *label, int64_t first, int64_t count, terms t,
+                             double *losses, sqn_tensor *dlogits, sqn_err *e) {
     int64_t vocab = w->shape[0], shape[2] = {count, vocab};
     sqn_dtype wide = sqn_accumulator(x->dtype);
     sqn_tensor *part = row_range(x, first, count, e);
@@ -107,7 +121,9 @@ static sqn_status head_chunk(const char *name, const sqn_tensor *x, const sqn_te
                              sqn_tensor_data(logits),
                              label + first,
                              losses + first,
-                             dlogits ? sqn_tensor_data(dlogits) : NULL};
+                             dlogits ? sqn_tensor_data(dlogits) : NULL,
+                             t.smoothing,
+                             t.z_loss};
     status = sqn_kernel_result(sqn_tensor_kernels(x)->cross_entropy(&k, NULL), name, x, e);
 fail:
     sqn_tensor_release(logits);
@@ -164,8 +180,8 @@ static sqn_status head_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *d
         dl = kept ? sqn_tensor_retain(kept) : sqn_tensor_new(x->dtype, 2, shape, e);
         if (dl == NULL) goto fail;
         if (kept == NULL)
-            SQN_GOTO(
-                head_chunk(n->op, x, w, sqn_tensor_data(n->saved[3]), first, now, losses, dl, e));
+            SQN_GOTO(head_chunk(n->op, x, w, sqn_tensor_data(n->saved[3]), first, now,
+                                (terms){n->f[0], n->f[1]}, losses, dl, e));
         SQN_GOTO(head_chunk_back(n, dl, scaled, first, dx, &din[1], e));
         sqn_tensor_release(dl);
         dl = NULL;
@@ -193,11 +209,13 @@ static sqn_tensor *total(const double *losses, int64_t count, sqn_dtype dtype, s
 }
 
 static sqn_status head_forward(sqn_call *c, const sqn_tensor *x, const sqn_tensor *w,
-                               const labelled *l, sqn_tensor *kept, double *losses, sqn_err *e) {
+                               const labelled *l, terms t, sqn_tensor *kept, double *losses,
+                               sqn_err *e) {
     int64_t chunk = kept ? l->count : rows_per_chunk(w->shape[0], x->dtype);
     for (int64_t first = 0; first < l->count; first += chunk) {
         int64_t now = l->count - first < chunk ? l->count - first : chunk;
-        SQN_TRY(head_chunk(c->name, x, w, sqn_tensor_data(l->label), first, now, losses, kept, e));
+        SQN_TRY(
+            head_chunk(c->name, x, w, sqn_tensor_data(l->label), first, now, t, losses, kept, e));
     }
     return SQN_OK;
 }
@@ -207,8 +225,10 @@ sqn_status sqn_op_linear_cross_entropy(sqn_call *c, sqn_err *e) {
                *kept = NULL;
     sqn_node *node = NULL;
     labelled l = {0};
+    terms extra;
     double *losses = NULL;
     char s[96], t[96];
+    SQN_TRY(read_terms(c, 3, &extra, e));
     SQN_TRY(sqn_op_float(c, in[0], e));
     SQN_TRY(sqn_op_same_dtype(c, in[0], in[1], e));
     if (in[0]->ndim != 2 || in[1]->ndim != 2 || in[0]->shape[1] != in[1]->shape[1])
@@ -227,11 +247,13 @@ sqn_status sqn_op_linear_cross_entropy(sqn_call *c, sqn_err *e) {
     bool keep = node != NULL && l.count * vocab * (int64_t)sqn_dtype_size(x->dtype) <= keep_bytes;
     status = SQN_NOMEM;
     if (keep && (kept = sqn_tensor_new(x->dtype, 2, shape, e)) == NULL) goto fail;
-    SQN_GOTO(head_forward(c, x, w, &l, kept, losses, e));
+    SQN_GOTO(head_forward(c, x, w, &l, extra, kept, losses, e));
     if (node != NULL) {
         sqn_tensor *saved[5] = {x, w, l.place, l.label, kept};
         for (int j = 0; j < 5; j++) sqn_node_save(node, saved[j]);
         node->i[0] = flat->shape[0];
+        node->f[0] = extra.smoothing;
+        node->f[1] = extra.z_loss;
     }
     status = sqn_op_result(c, node, 0, total(losses, l.count, x->dtype, e));
 fail:
@@ -260,8 +282,10 @@ sqn_status sqn_op_cross_entropy(sqn_call *c, sqn_err *e) {
     sqn_tensor *x = c->arg[0].t, *flat = NULL, *rows = NULL, *wide = NULL, *d = NULL;
     sqn_node *node = NULL;
     labelled l = {0};
+    terms extra;
     double *losses = NULL;
     char s[96];
+    SQN_TRY(read_terms(c, 2, &extra, e));
     SQN_TRY(sqn_op_float(c, x, e));
     if (x->ndim != 2)
         return sqn_op_fail(c, e, "logits are [N, V], got %s", sqn_tensor_describe(x, s));
@@ -273,9 +297,15 @@ sqn_status sqn_op_cross_entropy(sqn_call *c, sqn_err *e) {
         (d = sqn_tensor_new(x->dtype, 2, rows->shape, e)) == NULL ||
         (losses = sqn_alloc((size_t)(l.count + 1) * sizeof *losses, e)) == NULL)
         goto fail;
-    sqn_k_cross_entropy k = {
-        x->dtype, l.count,           x->shape[1], sqn_tensor_data(wide), sqn_tensor_data(l.label),
-        losses,   sqn_tensor_data(d)};
+    sqn_k_cross_entropy k = {.dtype = x->dtype,
+                             .rows = l.count,
+                             .vocab = x->shape[1],
+                             .logits = sqn_tensor_data(wide),
+                             .labels = sqn_tensor_data(l.label),
+                             .losses = losses,
+                             .dlogits = sqn_tensor_data(d),
+                             .smoothing = extra.smoothing,
+                             .z_loss = extra.z_loss};
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(x)->cross_entropy(&k, NULL), c->name, x, e));
     SQN_GOTO(sqn_node_new(&node, c->name, loss_back, 1, &x, e));
     if (node != NULL) {

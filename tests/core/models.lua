@@ -78,7 +78,10 @@ return {
       ["config.json: 'hidden_size' must be a positive integer, got 0"] = { hidden_size = 0 },
       ["4 heads do not divide among 3 key/value heads"] = { num_key_value_heads = 3 },
       ["the size of a head must be even"] = { head_dim = 3 },
-      ["rope_scaling 'yarn' is not supported yet"] = { rope_scaling = { type = "yarn" } },
+      ["rope_scaling 'dynamic' is not known here %(linear, yarn, llama3%)"] = { rope_scaling = { type = "dynamic" } },
+      ["'factor' of rope_scaling must be a positive number, got nil"] = { rope_scaling = { type = "yarn" } },
+      ["'low_freq_factor' of rope_scaling must be a positive number, got x"] = { rope_scaling = { rope_type = "llama3",
+        factor = 2, low_freq_factor = "x" } },
       ["no tensor 'model.layers.2.input_layernorm.weight'"] = { num_hidden_layers = 3 },
       ["'model.embed_tokens.weight' is %[50, 16%], config.json asks for %[51, 16%]"] = { vocab_size = 51 },
     }

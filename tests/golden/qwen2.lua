@@ -3,173 +3,12 @@
 -- Tolerances: spec/models.md (measured f32 against f64 differences, with room).
 local sq = require "sqlune"
 local t = require "tests.check"
+local checks = require "tests.model_checks"
 local json, models = sq.json, sq.models
+local distance, relative, batch_of = checks.distance, checks.relative, checks.batch_of
 
-local function folder(name) return t.shared("golden/qwen2/" .. name) end
-local function load(name, opts)
-  opts = opts or {}
-  opts.tokenizer = false
-  return assert(models.load(folder(name), opts))
-end
-
----Largest |a - b| of two tensors.
-local function distance(a, b)
-  return ((a:to "f64" - b:to "f64"):abs():max():item())
-end
-
-local function relative(a, b)
-  local d = a:to "f64" - b:to "f64"
-  local norm = sq.ops.global_norm({ b:to "f64" }):item()
-  return sq.ops.global_norm({ d:contiguous() }):item() / math.max(norm, 1e-300)
-end
-
----The padded batch of io.safetensors as packed rows; targets are the labels moved one to the left.
-local function batch_of(io)
-  local ids, labels, lengths = io.input_ids:totable(), io.labels:totable(), io.lengths:totable()
-  local flat, targets, starts, count = {}, {}, { 0 }, 0
-  for row, n in ipairs(lengths) do
-    for i = 1, n do
-      flat[#flat + 1] = ids[row][i]
-      local target = i < n and labels[row][i + 1] or -100
-      targets[#targets + 1] = target
-      if target ~= -100 then count = count + 1 end
-    end
-    starts[row + 1] = #flat
-  end
-  return { ids = sq.tensor(flat, { dtype = "i64" }), targets = sq.tensor(targets, { dtype = "i64" }), starts = starts,
-    labelled = count }
-end
-
-local function check_logits(model, io, want, tolerance)
-  local batch = batch_of(io)
-  local logits = sq.no_grad(function() return model:logits(model:hidden(batch.ids, models.packed(batch.starts))) end)
-  for row = 1, #batch.starts - 1 do
-    local n = batch.starts[row + 1] - batch.starts[row]
-    local mine = logits:narrow(1, batch.starts[row] + 1, n)
-    local d = distance(mine, want:select(1, row):narrow(1, 1, n))
-    t.ok(d <= tolerance, string.format("row %d: logits differ by %g", row, d))
-  end
-end
-
-local function check_gradients(model, io, loss_name, prefix, tolerance)
-  local batch = batch_of(io)
-  local loss = model:loss_sum(batch) / batch.labelled
-  t.near(loss:item() / io[loss_name]:to("f64"):item(), 1, tolerance, "loss")
-  loss:backward()
-  local worst, where = 0, ""
-  for _, name in ipairs(model:names()) do
-    local want = t.ok(io[prefix .. name], "no " .. prefix .. name)
-    local d = relative(model.parts.by_name[name].grad, want)
-    if d > worst then worst, where = d, name end
-  end
-  t.ok(worst <= tolerance, string.format("gradient of %s differs by %g", where, worst))
-end
-
-local function both(name)
-  return {
-    f32 = function()
-      local _s <close> = sq.scope()
-      local io = sq.safetensors.load(folder(name .. "/io.safetensors"))
-      local model = load(name, { train = true, dtype = "f32" })
-      check_logits(model, io, io.logits, 5e-5)
-      check_gradients(model, io, "loss", "grad.", 2e-5)
-    end,
-    f64 = function()
-      local _s <close> = sq.scope()
-      local io = sq.safetensors.load(folder(name .. "/io.safetensors"))
-      local io64 = sq.safetensors.load(folder(name .. "/io64.safetensors"))
-      local model = load(name, { train = true, dtype = "f64" })
-      -- tied/ stores f64; elsewhere the true values were rounded to f32
-      local exact = io64.logits64.dtype == "f64"
-      check_logits(model, io, io64.logits64, exact and 1e-9 * 20 or 2e-6)
-      check_gradients(model, setmetatable(io64, { __index = io }), "loss64", "grad64.", exact and 1e-9 or 1e-6)
-    end,
-  }
-end
-
----A generate.json, its safetensors, and the model of that folder.
-local function generated(name)
-  local g = assert(json.read(folder(name .. "/generate.json")))
-  return g, sq.safetensors.load(folder(name .. "/generate.safetensors")), load(name)
-end
-
-local function check_rows(got, want, what)
-  for row = 1, #want do t.eq(got[row], want[row], what .. ", prompt " .. row) end
-end
-
----Every way of generating that generate.json has, all prompts at once and each alone.
-local function check_generation(name)
-  local _s <close> = sq.scope()
-  local g, _, model = generated(name)
-  local runs = {
-    greedy = {},
-    greedy_eos = { eos = g.eos_token_id },
-    ["greedy_repetition_penalty_1.1"] = { repetition_penalty = 1.1 },
-  }
-  for run, o in pairs(runs) do
-    o.max_tokens = g.max_new_tokens
-    check_rows(sq.generate.run(model, g.prompts, o), g[run], run)
-  end
-  for row, prompt in ipairs(g.prompts) do
-    local o = { max_tokens = 12, repetition_penalty = 1.1 }
-    local want = g["greedy_repetition_penalty_1.1"][row]
-    t.eq(model:generate(prompt, o), table.move(want, 1, 12, 1, {}), "alone, prompt " .. row)
-  end
-end
-
-local function last_logits(model, ids)
-  return sq.no_grad(function()
-    local hidden = model:hidden(sq.tensor(ids, { dtype = "i64" }), models.packed { 0, #ids })
-    return model:logits(hidden:narrow(1, #ids, 1))
-  end)
-end
-
----Logits after each prompt, and the distributions that sampling draws from.
-local function check_distributions(name)
-  local _s <close> = sq.scope()
-  local g, numbers, model = generated(name)
-  for row, prompt in ipairs(g.prompts) do
-    local d = distance(last_logits(model, prompt):select(1, 1), numbers.first_logits:select(1, row))
-    t.ok(d <= 5e-5, ("first logits of prompt %d differ by %g"):format(row, d))
-  end
-  for i, case in ipairs(g.sampling) do
-    local ids = case.context
-    local p = sq.ops.probabilities(last_logits(model, ids), {
-      temperature = case.temperature, top_k = case.top_k, top_p = case.top_p,
-      repetition_penalty = case.repetition_penalty,
-      seen = sq.tensor(ids, { dtype = "i64" }), seen_rows = sq.tensor({ 0, #ids }, { dtype = "i64" }),
-    }):select(1, 1)
-    -- logits differ by 1e-5, divided by temperatures down to 0.7
-    local d = distance(p, numbers[("sampling.%d.probabilities"):format(i - 1)])
-    t.ok(d <= 3e-5, ("sampling %d: probabilities differ by %g"):format(i, d))
-    local values = p:totable()
-    for place, id in ipairs(case.ids) do
-      t.near(values[id + 1], case.probabilities[place], 3e-5, ("sampling %d, id %d"):format(i, id))
-    end
-    local positive = 0
-    for _, v in ipairs(values) do positive = positive + (v > 0 and 1 or 0) end
-    t.eq(positive, #case.ids, ("sampling %d: ids with a probability"):format(i))
-  end
-end
-
----The stages of the forward pass; hidden.layer2 is the last layer, before the norm.
-local function check_hidden(name)
-  local _s <close> = sq.scope()
-  local io = sq.safetensors.load(folder(name .. "/io.safetensors"))
-  local model, batch, seen = load(name), batch_of(io), {}
-  sq.no_grad(function()
-    model:hidden(batch.ids, models.packed(batch.starts), function(stage, x) seen[stage] = x:keep() end)
-  end)
-  for _, stage in ipairs { "embed", "layer0", "layer1", "layer2", "final_norm" } do
-    local want = t.ok(io["hidden." .. stage], stage)
-    for row = 1, #batch.starts - 1 do
-      local n = batch.starts[row + 1] - batch.starts[row]
-      local d = relative(seen[stage]:narrow(1, batch.starts[row] + 1, n), want:select(1, row):narrow(1, 1, n))
-      t.ok(d <= 5e-6, ("%s of row %d differs by %g"):format(stage, row, d)) -- measured: 7e-7
-    end
-    seen[stage]:close()
-  end
-end
+local function folder(name) return checks.folder("qwen2/" .. name) end
+local function load(name, opts) return checks.load("qwen2/" .. name, opts) end
 
 ---The model of untied/ with another config.
 local function variant(config_path, dtype)
@@ -356,20 +195,59 @@ local function check_hub_config()
   t.eq(a, assert(models.shape(assert(json.read(folder "tied/config_hub_style.json")), "b")))
 end
 
-local tied, untied = both "tied", both "untied"
+---inv_freq, cosine and sine of each kind of scaling at positions up to 131071, head size 128, against f64.
+local function check_rope_tables()
+  local _s <close> = sq.scope()
+  local rope, nn = require "sqlune.models.rope", require "sqlune.nn"
+  local tables = sq.safetensors.load(folder "rope_scaling/tables.safetensors")
+  local scalings = {
+    default = {}, linear = { type = "linear", factor = 2 },
+    yarn = { type = "yarn", factor = 4, original_max_position_embeddings = 32768 },
+    llama3 = { rope_type = "llama3", factor = 8, low_freq_factor = 1, high_freq_factor = 4,
+      original_max_position_embeddings = 8192 },
+  }
+  local positions = tables.position_ids:totable()
+  for kind, scaling in pairs(scalings) do
+    local theta = kind == "llama3" and 5e5 or 1e6
+    local function given(v) return v end
+    local facts = rope.read({ rope_scaling = scaling, rope_theta = theta }, kind, given, theta, 2048)
+    local frequencies, factor = rope.frequencies(facts, 128)
+    local want = tables[kind .. ".inv_freq64"]:totable()
+    for i, f in ipairs(frequencies) do t.near(f / want[i], 1, 1e-9, kind .. " inv_freq " .. i) end
+    -- f32 angles are as far from the exact ones as transformers' are: up to 5e-3 at 131071
+    local cosine, sine = nn.rope(frequencies, "f64", factor):tables(positions[#positions] + 1)
+    for row, position in ipairs(positions) do
+      t.ok(distance(cosine:select(1, position + 1), tables[kind .. ".cos64"]:select(1, row)) < 1e-8, kind)
+      t.ok(distance(sine:select(1, position + 1), tables[kind .. ".sin64"]:select(1, row)) < 1e-8, kind)
+    end
+    cosine, sine = nn.rope(frequencies, "f32", factor):tables(positions[#positions] + 1)
+    for row, position in ipairs(positions) do
+      local bar = 1e-6 + 1.2e-7 * position
+      t.ok(distance(cosine:select(1, position + 1), tables[kind .. ".cos"]:select(1, row)) < bar, kind)
+      t.ok(distance(sine:select(1, position + 1), tables[kind .. ".sin"]:select(1, row)) < bar, kind)
+    end
+  end
+end
+
+local tied, untied = checks.both "qwen2/tied", checks.both "qwen2/untied"
 return {
   ["tied f32: logits, loss, gradients"] = tied.f32,
   ["tied f64: logits, loss, gradients"] = tied.f64,
   ["untied f32: logits, loss, gradients"] = untied.f32,
   ["untied f64: logits, loss, gradients"] = untied.f64,
-  ["tied: generation"] = function() check_generation "tied" end,
-  ["untied: generation"] = function() check_generation "untied" end,
-  ["tied: logits and distributions"] = function() check_distributions "tied" end,
-  ["untied: logits and distributions"] = function() check_distributions "untied" end,
-  ["tied: hidden states"] = function() check_hidden "tied" end,
-  ["untied: hidden states"] = function() check_hidden "untied" end,
+  ["tied: generation"] = function() checks.check_generation "qwen2/tied" end,
+  ["untied: generation"] = function() checks.check_generation "qwen2/untied" end,
+  ["tied: logits and distributions"] = function() checks.check_distributions "qwen2/tied" end,
+  ["untied: logits and distributions"] = function() checks.check_distributions "qwen2/untied" end,
+  ["tied: hidden states"] = function() checks.check_hidden "qwen2/tied" end,
+  ["untied: hidden states"] = function() checks.check_hidden "qwen2/untied" end,
   ["bf16: logits, loss, gradients"] = check_bf16,
   ["packed rows are the rows"] = check_packing,
+  ["tied: beam search"] = function() checks.check_beams "qwen2/tied" end,
+  ["untied: beam search"] = function() checks.check_beams "qwen2/untied" end,
+  ["rope scaling: linear"] = function() check_variant("rope_scaling/linear", 5e-5) end,
+  ["rope scaling: YaRN"] = function() check_variant("rope_scaling/yarn", 5e-5) end,
+  ["rope scaling: tables of all kinds"] = check_rope_tables,
   ["sliding window"] = function() check_variant("sliding", 5e-5) end,
   ["20 steps of AdamW, f32"] = function() check_adamw("f32", { 1e-5, 1e-5 }) end,
   ["20 steps of AdamW, f64"] = function() check_adamw("f64", { 1e-9, 1e-9 }) end,

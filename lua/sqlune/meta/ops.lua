@@ -355,13 +355,15 @@ function ops.attention(q, k, v, rows, keys, lengths, causal, window, scale) end
 ---@return sqlune.Tensor
 function ops.swiglu(gate, up) end
 
----Sum over labelled rows of -log softmax(x weight^T)[label]; x [N, C], weight [V, C], labels [N] i64, -100 is not
----counted; no logits are made for such rows.
+---cross_entropy of the logits x weight^T; x [N, C], weight [V, C], labels [N] i64, -100 is not counted; no logits are
+---made for such rows.
 ---@param x sqlune.Tensor
 ---@param weight sqlune.Tensor
 ---@param labels sqlune.Tensor
+---@param smoothing? number 0 if absent
+---@param z_loss? number 0 if absent
 ---@return sqlune.Tensor
-function ops.linear_cross_entropy(x, weight, labels) end
+function ops.linear_cross_entropy(x, weight, labels, smoothing, z_loss) end
 
 ---Base + scale sum_s weights[t, s] drop(x[t]) a[e]^T b[e]^T, e = ids[t, s] (-1: none); x [T, K], a [E, R, K], b [E,
 ---N, R], ids i64 and weights [T, S], base [T, N]; tokens are grouped by expert; p: share of x that is dropped, a mask
@@ -380,11 +382,15 @@ function ops.linear_cross_entropy(x, weight, labels) end
 ---@return sqlune.Tensor
 function ops.moe_lora(x, a, b, ids, weights, scale, base, p, seed, stream, offset) end
 
----Sum over labelled rows of -log softmax(logits)[label]; logits [N, V], labels [N] i64, -100 is not counted.
+---Sum over labelled rows of -log softmax(logits)[label]; logits [N, V], labels [N] i64, -100 is not counted;
+---smoothing: that share of the target is spread evenly over all V (torch's label_smoothing); z_loss: adds this much
+---of (log sum exp logits)^2.
 ---@param logits sqlune.Tensor
 ---@param labels sqlune.Tensor
+---@param smoothing? number 0 if absent
+---@param z_loss? number 0 if absent
 ---@return sqlune.Tensor
-function ops.cross_entropy(logits, labels) end
+function ops.cross_entropy(logits, labels, smoothing, z_loss) end
 
 ---One id a row of logits [B, V]: penalty, temperature, top-k, top-p, softmax, draw; temperature 0 takes the largest.
 ---@param logits sqlune.Tensor
@@ -398,7 +404,8 @@ function ops.cross_entropy(logits, labels) end
 ---@param seen? sqlune.Tensor
 ---@param seen_rows? sqlune.Tensor
 ---@return sqlune.Tensor
-function ops.sample(logits, temperature, top_k, top_p, repetition_penalty, seed, streams, offsets, seen, seen_rows) end
+function ops.sample(logits, temperature, top_k, top_p, repetition_penalty, seed, streams, offsets, seen,
+  seen_rows) end
 
 ---The distribution that sample draws from, f32 [B, V].
 ---@param logits sqlune.Tensor
@@ -436,7 +443,8 @@ function ops.fill_(x, value) end
 ---@return sqlune.Tensor
 function ops.scale_(x, factor) end
 
----One AdamW step of many tensors; decay before the update, eps after the bias correction (torch.optim.AdamW).
+---One AdamW step of many tensors; decay before the update, eps after the bias correction (torch.optim.AdamW); with a
+---seed bf16 weights without masters round stochastically, tensor i by Philox (seed, stream + i - 1, step).
 ---@param params sqlune.Tensor[]
 ---@param grads sqlune.Tensor[]
 ---@param m sqlune.Tensor[]
@@ -449,7 +457,30 @@ function ops.scale_(x, factor) end
 ---@param weight_decay number
 ---@param step integer
 ---@param grad_scale? number 1 if absent
-function ops.adamw_(params, grads, m, v, masters, lr, beta1, beta2, eps, weight_decay, step, grad_scale) end
+---@param seed? integer -1 if absent
+---@param stream? integer 0 if absent
+function ops.adamw_(params, grads, m, v, masters, lr, beta1, beta2, eps, weight_decay, step, grad_scale, seed,
+  stream) end
+
+---adamw_ with moments as 8-bit codes (u8, of the parameter's shape) and a scale for each 256 elements (f32).
+---@param params sqlune.Tensor[]
+---@param grads sqlune.Tensor[]
+---@param m sqlune.Tensor[]
+---@param v sqlune.Tensor[]
+---@param masters? sqlune.Tensor[]
+---@param m_scale sqlune.Tensor[]
+---@param v_scale sqlune.Tensor[]
+---@param lr number
+---@param beta1 number
+---@param beta2 number
+---@param eps number
+---@param weight_decay number
+---@param step integer
+---@param grad_scale? number 1 if absent
+---@param seed? integer -1 if absent
+---@param stream? integer 0 if absent
+function ops.adamw8_(params, grads, m, v, masters, m_scale, v_scale, lr, beta1, beta2, eps, weight_decay, step,
+  grad_scale, seed, stream) end
 
 ---2-norm of all tensors together, f64, fixed order.
 ---@param list sqlune.Tensor[]
@@ -515,9 +546,9 @@ function ops.list() end
 ---@field rope fun(self: sqlune.Tensor, ...: any): sqlune.Tensor, sqlune.Tensor
 ---@field attention fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field swiglu fun(self: sqlune.Tensor, up: sqlune.Tensor): sqlune.Tensor
----@field linear_cross_entropy fun(self: sqlune.Tensor, weight: sqlune.Tensor, labels: sqlune.Tensor): sqlune.Tensor
+---@field linear_cross_entropy fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field moe_lora fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
----@field cross_entropy fun(self: sqlune.Tensor, labels: sqlune.Tensor): sqlune.Tensor
+---@field cross_entropy fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field sample fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field probabilities fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field write_rows_ fun(self: sqlune.Tensor, index: sqlune.Tensor, rows: sqlune.Tensor): sqlune.Tensor

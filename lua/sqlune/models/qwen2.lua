@@ -1,6 +1,8 @@
--- Qwen2 and Qwen2.5: a decoder with biases on queries, keys and values. Llama and Mistral are the same without them.
+-- Qwen2 and Qwen2.5: a decoder with biases on queries, keys and values. Llama and Mistral are the same without them;
+-- Qwen3 has a norm over each head of queries and keys instead.
 local sq = require "sqlune"
 local nn = require "sqlune.nn"
+local frequencies = require "sqlune.models.rope".frequencies
 local ops = sq.ops
 
 local M = {}
@@ -15,9 +17,10 @@ local M = {}
 ---@field vocabulary integer
 ---@field context integer    longest sequence (max_position_embeddings)
 ---@field eps number
----@field theta number
+---@field rope sqlune.models.Rope
 ---@field tied boolean
 ---@field qkv_bias boolean
+---@field qk_norm boolean    a norm over each head of queries and keys, before the rotation
 ---@field windows integer[] per layer, 0: none
 ---@field padding integer    row of the embedding that look-ups do not train (transformers' padding_idx), -1: none
 
@@ -29,6 +32,8 @@ local function layer(p, c, i, rope)
   local q_proj = nn.linear(p, name .. "self_attn.q_proj", c.hidden, width, c.qkv_bias)
   local k_proj = nn.linear(p, name .. "self_attn.k_proj", c.hidden, kv_width, c.qkv_bias)
   local v_proj = nn.linear(p, name .. "self_attn.v_proj", c.hidden, kv_width, c.qkv_bias)
+  local q_norm = c.qk_norm and p:get(name .. "self_attn.q_norm.weight", { c.head_dim }, "ones")
+  local k_norm = c.qk_norm and p:get(name .. "self_attn.k_norm.weight", { c.head_dim }, "ones")
   local o_proj = nn.linear(p, name .. "self_attn.o_proj", width, c.hidden)
   local post_norm = p:get(name .. "post_attention_layernorm.weight", { c.hidden }, "ones")
   local gate_proj = nn.linear(p, name .. "mlp.gate_proj", c.hidden, c.intermediate)
@@ -39,6 +44,7 @@ local function layer(p, c, i, rope)
     local q = q_proj(h, at):reshape { -1, c.heads, c.head_dim }
     local k = k_proj(h, at):reshape { -1, c.kv_heads, c.head_dim }
     local v = v_proj(h, at):reshape { -1, c.kv_heads, c.head_dim }
+    if q_norm then q, k = ops.rms_norm(q, q_norm, c.eps), ops.rms_norm(k, k_norm, c.eps) end
     local cosine, sine = rope:tables(at.longest)
     q, k = ops.rope(q, k, at.positions, cosine, sine)
     if at.cache then
@@ -57,13 +63,21 @@ local function layer(p, c, i, rope)
   end
 end
 
+---A layer's results; with at.checkpoint backward makes its activations again instead of keeping them.
+local function call(run, x, residual, at)
+  if not at.checkpoint or not sq.grad_enabled() then return run(x, residual, at) end
+  if not x.requires_grad then x.requires_grad = true end -- no trained weight lies below
+  return sq.checkpoint(run, x, residual, at)
+end
+
 ---@param p sqlune.nn.Parameters
 ---@param c sqlune.models.Shape
 ---@param dtype string
 ---@return table model parts: hidden(ids, at, seen), output (the last layer, its weight [V, C])
 function M.build(p, c, dtype)
   local embed = p:get("model.embed_tokens.weight", { c.vocabulary, c.hidden }, "normal")
-  local rope = nn.rope(c.head_dim, c.theta, dtype)
+  local list, factor = frequencies(c.rope, c.head_dim)
+  local rope = nn.rope(list, dtype, factor)
   local layers = {}
   for i = 1, c.layers do layers[i] = layer(p, c, i, rope) end
   local norm = p:get("model.norm.weight", { c.hidden }, "ones")
@@ -72,12 +86,13 @@ function M.build(p, c, dtype)
   ---Hidden states after the final norm, [T, C]. ids: [T] packed. `seen(name, tensor)`, if given, gets each stage's.
   local function hidden(ids, at, seen)
     local x, residual = ops.embedding(ids, embed, c.padding), nil
+    if at.embedded then x = at.embedded(x) end
     if seen then seen("embed", x) end
     for i, run in ipairs(layers) do
       local x_before, residual_before = x, residual
       do -- the tape holds what backward needs: the handles of a layer's tensors go as soon as it is done
         local s <close> = sq.scope()
-        x, residual = s:keep(run(x, residual, at))
+        x, residual = s:keep(call(run, x, residual, at))
       end
       if seen then
         seen("layer" .. i - 1, x + residual)
