@@ -8,9 +8,10 @@ local M = {}
 ---server's text: {decimal=}, {date=}, {time=}, {datetime=}, {interval=}, {array=}, {json=}.
 ---@param gold any[][]
 ---@param pred any[][]
----@return { ex: boolean, ex_bird: boolean }
-function M.compare(gold, pred)
-  return evaluator.compare(gold, pred)
+---@param o? sqlune.evaluate.CompareOpts
+---@return sqlune.evaluate.Metrics
+function M.compare(gold, pred, o)
+  return evaluator.compare(gold, pred, o)
 end
 
 ---@class sqlune.evaluate.Item

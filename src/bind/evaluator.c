@@ -278,19 +278,36 @@ static void take_rows(lua_State *L, int idx, sqn_rows *out) {
     *out = (sqn_rows){columns, rows, cells};
 }
 
-static int l_compare(lua_State *L) { /* compare(gold rows, predicted rows) -> {ex=, ex_bird=} */
+static void push_metrics(lua_State *L, const sqn_metrics *m) { /* fields of the table on top */
+    set_boolean(L, "ex", m->ex);
+    set_boolean(L, "ex_bird", m->ex_bird);
+    set_boolean(L, "ex_ordered", m->ex_ordered);
+    set_boolean(L, "ex_xiyan", m->ex_xiyan);
+    set_boolean(L, "ex_spider", m->ex_spider);
+    lua_pushnumber(L, m->soft_f1);
+    lua_setfield(L, -2, "soft_f1");
+}
+
+/* compare(gold rows, predicted rows[, options]) -> {ex=, ex_bird=, …} */
+static int l_compare(lua_State *L) {
+    static const char *const keys[] = {"tolerance", "ordered", "spider_ordered", NULL};
     sqn_err e = SQN_ERR_INIT;
     sqn_rows gold, pred;
     sqn_metrics m;
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
+    lua_settop(L, 3);
+    bind_options_check(L, 3, keys);
+    sqn_metric_options o = {
+        .tolerance = bind_option_number(L, 3, "tolerance", 0),
+        .ordered = bind_option_boolean(L, 3, "ordered", false),
+        .spider_ordered = bind_option_boolean(L, 3, "spider_ordered", false),
+    };
     take_rows(L, 1, &gold);
     take_rows(L, 2, &pred);
-    if (sqn_metrics_compare(&gold, &pred, &m, &e) != SQN_OK) return bind_error(L, &e);
-    lua_createtable(L, 0, 2);
-    set_boolean(L, "ex", m.ex);
-    set_boolean(L, "ex_bird", m.ex_bird);
+    if (sqn_metrics_compare(&gold, &pred, &o, &m, &e) != SQN_OK) return bind_error(L, &e);
+    lua_createtable(L, 0, 6);
+    push_metrics(L, &m);
     return 1;
 }
 

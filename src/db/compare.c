@@ -72,7 +72,8 @@ static void exact_decimal(decimal *d, const sqn_cell *c) {
 
 static bool is_nan(const sqn_cell *c) {
     if (c->kind == SQN_CELL_DOUBLE) return isnan(c->as.real);
-    return c->kind == SQN_CELL_DECIMAL && c->length >= 3 && strncasecmp(c->as.bytes, "nan", 3) == 0;
+    if (c->kind != SQN_CELL_DECIMAL || c->length < 3) return false;
+    return strncasecmp(c->as.bytes, "nan", 3) == 0 || strncasecmp(c->as.bytes, "snan", 4) == 0;
 }
 
 /* The integer that a double is, exactly. */
@@ -184,6 +185,14 @@ static bool whole_decimal(const decimal *d, int64_t *out) {
     return true;
 }
 
+/* The double next to a decimal; text is scratch. */
+static double decimal_value(const decimal *d, char *text, size_t room) {
+    if (d->count > 0 && d->digits[0] == 'i') return d->negative ? -INFINITY : INFINITY;
+    snprintf(text, room, "%s0.%.*se%ld", d->negative ? "-" : "", (int)d->count, d->digits,
+             d->exponent);
+    return strtod(text, NULL);
+}
+
 /* As the integer or else the nearest double, so that equal numbers of all kinds meet. */
 static uint64_t hash_decimal(const sqn_cell *c) {
     decimal d;
@@ -192,10 +201,7 @@ static uint64_t hash_decimal(const sqn_cell *c) {
     parse_decimal(&d, c->as.bytes, c->length);
     if (!d.number) return hash_bytes(c->as.bytes, c->length, SQN_CELL_DECIMAL);
     if (whole_decimal(&d, &i)) return sqn_mix((uint64_t)i);
-    if (d.digits[0] == 'i') return hash_double(d.negative ? -INFINITY : INFINITY);
-    snprintf(text, sizeof text, "%s0.%.*se%ld", d.negative ? "-" : "", (int)d.count, d.digits,
-             d.exponent);
-    return hash_double(strtod(text, NULL));
+    return hash_double(decimal_value(&d, text, sizeof text));
 }
 
 uint64_t sqn_cell_hash(const sqn_cell *c) {
@@ -219,7 +225,30 @@ uint64_t sqn_cell_hash(const sqn_cell *c) {
     }
 }
 
+bool sqn_cell_number(const sqn_cell *c, double *value) {
+    decimal d;
+    char text[sizeof d.digits + 64];
+    if (!is_number(c) || is_nan(c)) return false;
+    if (c->kind == SQN_CELL_DOUBLE) {
+        *value = c->as.real;
+    } else if (c->kind != SQN_CELL_DECIMAL) {
+        *value = (double)c->as.integer;
+    } else {
+        parse_decimal(&d, c->as.bytes, c->length);
+        if (!d.number) return false;
+        *value = decimal_value(&d, text, sizeof text);
+    }
+    return true;
+}
+
 /* ---- numbering of equal cells ---- */
+
+/* Of two equal cells: Python prints them alike. */
+static bool same_text(const sqn_cell *a, const sqn_cell *b) {
+    if (a->kind != b->kind) return false;
+    if (a->kind == SQN_CELL_DOUBLE) return signbit(a->as.real) == signbit(b->as.real);
+    return !sqn_cell_has_bytes(a) || same_bytes(a, b);
+}
 
 typedef struct entry {
     const sqn_cell *cell;
@@ -231,6 +260,7 @@ typedef struct numbering {
     entry *entries; /* open addressing; size is a power of two */
     size_t size, used;
     uint32_t next;
+    bool mixed, unhashable; /* as in sqn_pair */
 } numbering;
 
 static sqn_status grow(numbering *t, sqn_err *e) {
@@ -251,6 +281,7 @@ static sqn_status grow(numbering *t, sqn_err *e) {
 
 static sqn_status number_cell(numbering *t, const sqn_cell *c, uint32_t *id, sqn_err *e) {
     if (t->next == UINT32_MAX) return SQN_FAIL(e, SQN_LIMIT, "too many different cells");
+    t->unhashable = t->unhashable || c->kind == SQN_CELL_ARRAY || c->kind == SQN_CELL_JSON;
     if (is_nan(c)) {
         *id = t->next++;
         return SQN_OK;
@@ -261,6 +292,7 @@ static sqn_status number_cell(numbering *t, const sqn_cell *c, uint32_t *id, sqn
     for (; t->entries[at].cell != NULL; at = (at + 1) & (t->size - 1))
         if (t->entries[at].hash == hash && sqn_cell_equal(t->entries[at].cell, c)) {
             *id = t->entries[at].id;
+            t->mixed = t->mixed || !same_text(t->entries[at].cell, c);
             return SQN_OK;
         }
     *id = t->next++;
@@ -282,6 +314,9 @@ sqn_status sqn_pair_new(const sqn_rows *a, const sqn_rows *b, sqn_pair *out, sqn
             SQN_GOTO(number_cell(&t, &both[side]->cells[i], &out->ids[side][i], e));
     }
     sqn_free(t.entries);
+    out->count = t.next;
+    out->mixed = t.mixed;
+    out->unhashable = t.unhashable;
     return SQN_OK;
 fail:
     sqn_free(t.entries);
@@ -297,8 +332,11 @@ void sqn_pair_release(sqn_pair *p) {
 
 /* ---- rows ---- */
 
-/* Distinct rows of the first table, and how often each was seen. */
+/* Distinct rows of one table, and how often each was seen. */
 typedef struct row_table {
+    const uint32_t *ids; /* borrowed; the table's */
+    const uint32_t *tags;
+    int columns;
     int64_t *slots; /* row number + 1, 0 = free; size is a power of two */
     int64_t *count; /* [rows], at the first occurrence */
     size_t size;
@@ -316,25 +354,31 @@ static bool rows_equal(const uint32_t *a, const uint32_t *b, int columns, const 
     return true;
 }
 
-/* The slot of `row` (read through `to`) among the rows of the first table. */
-static size_t find_row(const row_table *t, const sqn_pair *p, const uint32_t *row, const int *to) {
-    int columns = p->columns[0];
-    size_t at = row_hash(row, columns, to) & (t->size - 1);
-    while (t->slots[at] != 0 &&
-           !rows_equal(p->ids[0] + (t->slots[at] - 1) * columns, row, columns, to))
-        at = (at + 1) & (t->size - 1);
+/* The slot of row number r of a table, which starts at `row` and is read through `to`. */
+static size_t find_row(const row_table *t, const uint32_t *row, int64_t r, const int *to) {
+    uint64_t h = row_hash(row, t->columns, to);
+    if (t->tags) h = sqn_mix(h ^ t->tags[r]);
+    size_t at = h & (t->size - 1);
+    for (; t->slots[at] != 0; at = (at + 1) & (t->size - 1)) {
+        int64_t seen = t->slots[at] - 1;
+        if ((t->tags == NULL || t->tags[seen] == t->tags[r]) &&
+            rows_equal(t->ids + seen * t->columns, row, t->columns, to))
+            break;
+    }
     return at;
 }
 
-static sqn_status row_table_new(row_table *t, const sqn_pair *p, int64_t *distinct, sqn_err *e) {
-    *t = (row_table){.size = 16};
+static sqn_status row_table_new(row_table *t, const sqn_pair *p, int side, const uint32_t *tags,
+                                int64_t *distinct, sqn_err *e) {
+    int64_t rows = p->rows[side];
+    *t = (row_table){.size = 16, .ids = p->ids[side], .columns = p->columns[side], .tags = tags};
     *distinct = 0;
-    while (t->size < 2 * (size_t)p->rows[0]) t->size *= 2;
+    while (t->size < 2 * (size_t)rows) t->size *= 2;
     t->slots = sqn_calloc(t->size, sizeof *t->slots, e);
-    t->count = sqn_calloc((size_t)p->rows[0], sizeof *t->count, e);
+    t->count = sqn_calloc((size_t)rows, sizeof *t->count, e);
     if (t->slots == NULL || t->count == NULL) return SQN_NOMEM;
-    for (int64_t r = 0; r < p->rows[0]; r++) {
-        size_t at = find_row(t, p, p->ids[0] + r * p->columns[0], NULL);
+    for (int64_t r = 0; r < rows; r++) {
+        size_t at = find_row(t, t->ids + r * t->columns, r, NULL);
         if (t->slots[at] == 0) {
             t->slots[at] = r + 1;
             ++*distinct;
@@ -349,15 +393,25 @@ static void row_table_release(row_table *t) {
     sqn_free(t->count);
 }
 
+sqn_status sqn_pair_first_rows(const sqn_pair *p, int side, int64_t *first, sqn_err *e) {
+    row_table t;
+    int64_t distinct;
+    sqn_status status = row_table_new(&t, p, side, NULL, &distinct, e);
+    for (int64_t r = 0; status == SQN_OK && r < p->rows[side]; r++)
+        first[r] = t.slots[find_row(&t, t.ids + r * t.columns, r, NULL)] - 1;
+    row_table_release(&t);
+    return status;
+}
+
 sqn_status sqn_pair_same_set(const sqn_pair *p, bool *same, sqn_err *e) {
     row_table t;
     int64_t distinct, met = 0;
     *same = p->rows[0] == 0 && p->rows[1] == 0;
     if (p->rows[0] == 0 || p->rows[1] == 0 || p->columns[0] != p->columns[1]) return SQN_OK;
-    sqn_status status = row_table_new(&t, p, &distinct, e);
+    sqn_status status = row_table_new(&t, p, 0, NULL, &distinct, e);
     int64_t r = 0;
     for (; status == SQN_OK && r < p->rows[1]; r++) {
-        size_t at = find_row(&t, p, p->ids[1] + r * p->columns[1], NULL);
+        size_t at = find_row(&t, p->ids[1] + r * p->columns[1], r, NULL);
         if (t.slots[at] == 0) break;
         int64_t *count = &t.count[t.slots[at] - 1];
         if (*count > 0) {
@@ -373,9 +427,9 @@ sqn_status sqn_pair_same_set(const sqn_pair *p, bool *same, sqn_err *e) {
 sqn_status sqn_pair_equal_under(const sqn_pair *p, const int *to, bool *same, sqn_err *e) {
     row_table t;
     int64_t distinct, r = 0;
-    sqn_status status = row_table_new(&t, p, &distinct, e);
+    sqn_status status = row_table_new(&t, p, 0, p->tags, &distinct, e);
     for (; status == SQN_OK && r < p->rows[1]; r++) {
-        size_t at = find_row(&t, p, p->ids[1] + r * p->columns[1], to);
+        size_t at = find_row(&t, p->ids[1] + r * p->columns[1], r, to);
         if (t.slots[at] == 0 || t.count[t.slots[at] - 1]-- == 0) break;
     }
     *same = status == SQN_OK && r == p->rows[1];

@@ -68,13 +68,13 @@ static void find_kinds(search *s, int side) {
 /* One round over one side: rows by the colours of their columns, then columns by their rows.
  * Returns the bag of rows as one number. */
 static uint64_t recolour(search *s, int side) {
-    const uint32_t *row = s->pair->ids[side];
+    const uint32_t *row = s->pair->ids[side], *tags = s->pair->tags;
     int kinds = s->kinds[side];
     const int *first = s->first[side];
     uint64_t *colour = s->colour[side], *sum = s->sum[side], bag = 0;
     memset(sum, 0, (size_t)kinds * sizeof *sum);
     for (int64_t r = 0; r < s->pair->rows[0]; r++, row += s->columns) {
-        uint64_t h = 0;
+        uint64_t h = tags ? sqn_mix(tags[r]) : 0;
         for (int k = 0; k < kinds; k++)
             h += sqn_mix(colour[k] + row[first[k]] * 0x9e3779b97f4a7c15u);
         h = sqn_mix(h);

@@ -1,20 +1,150 @@
 /* Metrics and verdicts of one pair of results: see metric.h. */
 #include "db/metric.h"
 
+#include <string.h>
+
+#include "core/alloc.h"
+
 const char *sqn_verdict_name(sqn_verdict v) {
     static const char *const names[] = {"correct", "wrong", "error", "timeout", "gold_error"};
     _Static_assert(sizeof names / sizeof *names == SQN_VERDICT_COUNT, "a name for each verdict");
     return names[v];
 }
 
-sqn_status sqn_metrics_compare(const sqn_rows *gold, const sqn_rows *pred, sqn_metrics *out,
-                               sqn_err *e) {
+const char *sqn_ties_name(sqn_ties t) {
+    static const char *const names[] = {"none", "within", "cut"};
+    return names[t];
+}
+
+/* The same bag of rows where row r of either side may only meet rows of the tag tags[r]. */
+static sqn_status same_tagged(sqn_pair *p, const uint32_t *tags, bool *same, sqn_err *e) {
+    *same = p->rows[0] == 0 && p->rows[1] == 0;
+    if (p->rows[0] != p->rows[1]) return SQN_OK;
+    p->tags = tags;
+    sqn_status status = sqn_pair_same_bag(p, same, e);
+    p->tags = NULL;
+    return status;
+}
+
+/* The same list of rows under some permutation of columns. */
+static sqn_status same_list(sqn_pair *p, bool *same, sqn_err *e) {
+    if (p->rows[0] != p->rows[1]) return same_tagged(p, NULL, same, e);
+    uint32_t *tags = sqn_alloc((size_t)p->rows[0] * sizeof *tags, e);
+    if (tags == NULL) return SQN_NOMEM;
+    for (int64_t r = 0; r < p->rows[0]; r++) tags[r] = (uint32_t)r;
+    sqn_status status = same_tagged(p, tags, same, e);
+    sqn_free(tags);
+    return status;
+}
+
+/* ex_xiyan and ex_spider, from the bag comparison that both contain. */
+static sqn_status compare_as_others(sqn_pair *p, const sqn_rows *gold, const sqn_rows *pred,
+                                    bool same_bag, bool ordered, sqn_metrics *out, sqn_err *e) {
+    out->ex_xiyan = same_bag && !p->unhashable;
+    if (out->ex_xiyan && p->mixed)
+        SQN_TRY(sqn_pair_precheck(p, gold, pred, false, &out->ex_xiyan, e));
+    out->ex_spider = out->ex_xiyan;
+    if (!ordered || !same_bag || p->unhashable) return SQN_OK;
+    SQN_TRY(same_list(p, &out->ex_spider, e));
+    if (out->ex_spider && p->mixed)
+        SQN_TRY(sqn_pair_precheck(p, gold, pred, true, &out->ex_spider, e));
+    return SQN_OK;
+}
+
+/* The same cells in the same places, all of them printing alike: then every metric holds. */
+static bool identical(const sqn_pair *p) {
+    if (p->rows[0] != p->rows[1] || p->columns[0] != p->columns[1] || p->mixed || p->unhashable)
+        return false;
+    size_t cells = (size_t)p->rows[0] * (size_t)p->columns[0];
+    return cells > 0 && memcmp(p->ids[0], p->ids[1], cells * sizeof(uint32_t)) == 0;
+}
+
+static sqn_status compare_pair(sqn_pair *p, const sqn_rows *gold, const sqn_rows *pred,
+                               const sqn_metric_options *o, sqn_metrics *out, sqn_err *e) {
+    if (identical(p)) {
+        *out = (sqn_metrics){true, true, true, true, true, .soft_f1 = 1};
+        return SQN_OK;
+    }
+    SQN_TRY(sqn_pair_same_bag(p, &out->ex, e));
+    SQN_TRY(compare_as_others(p, gold, pred, out->ex, o->spider_ordered, out, e));
+    if (o->tolerance > 0) {
+        SQN_TRY(sqn_pair_tolerate(p, gold, pred, o->tolerance, e));
+        SQN_TRY(sqn_pair_same_bag(p, &out->ex, e));
+    }
+    SQN_TRY(sqn_pair_same_set(p, &out->ex_bird, e));
+    out->ex_ordered = out->ex;
+    if (out->ex && o->ordered) SQN_TRY(same_list(p, &out->ex_ordered, e));
+    return sqn_pair_soft_f1(p, &out->soft_f1, e);
+}
+
+sqn_status sqn_metrics_compare(const sqn_rows *gold, const sqn_rows *pred,
+                               const sqn_metric_options *o, sqn_metrics *out, sqn_err *e) {
     sqn_pair pair;
-    *out = (sqn_metrics){false, false};
+    *out = (sqn_metrics){0};
     SQN_TRY(sqn_pair_new(gold, pred, &pair, e));
-    sqn_status status = sqn_pair_same_set(&pair, &out->ex_bird, e);
-    if (status == SQN_OK) status = sqn_pair_same_bag(&pair, &out->ex, e);
+    sqn_status status = compare_pair(&pair, gold, pred, o, out, e);
     sqn_pair_release(&pair);
+    return status;
+}
+
+static bool rows_alike(const sqn_cell *a, const sqn_cell *b, const int *columns, int n) {
+    for (int i = 0; i < n; i++) {
+        int c = columns ? columns[i] : i;
+        if (!sqn_cell_equal(&a[c], &b[c])) return false;
+    }
+    return true;
+}
+
+/* Each row's number among the groups of rows that tie. */
+static void number_groups(const sqn_rows *keyed, int64_t rows, const int *key, int keys,
+                          uint32_t *groups) {
+    for (int64_t r = 0; r < rows; r++) {
+        const sqn_cell *row = keyed->cells + r * keyed->columns;
+        bool tied = r > 0 && rows_alike(row - keyed->columns, row, key, keys);
+        groups[r] = r == 0 ? 0 : groups[r - 1] + !tied;
+    }
+}
+
+/* The row behind gold's last is another one and has the same keys. */
+static bool limit_cuts(const sqn_rows *gold, const sqn_rows *keyed, const int *key, int keys) {
+    if (gold->rows == 0 || keyed->rows <= gold->rows) return false;
+    const sqn_cell *last = keyed->cells + (gold->rows - 1) * keyed->columns;
+    const sqn_cell *next = last + keyed->columns;
+    return rows_alike(last, next, key, keys) && !rows_alike(last, next, NULL, gold->columns);
+}
+
+/* Whether `keyed` begins with gold, row by row. */
+static bool holds_gold(const sqn_rows *gold, const sqn_rows *keyed) {
+    if (keyed->columns < gold->columns || keyed->rows < gold->rows) return false;
+    for (int64_t r = 0; r < gold->rows; r++)
+        if (!rows_alike(gold->cells + r * gold->columns, keyed->cells + r * keyed->columns, NULL,
+                        gold->columns))
+            return false;
+    return true;
+}
+
+sqn_status sqn_metrics_break_ties(const sqn_rows *gold, const sqn_rows *pred, const sqn_rows *keyed,
+                                  const int *key, int keys, const sqn_metric_options *o,
+                                  sqn_metrics *m, sqn_err *e) {
+    sqn_pair pair;
+    if (!holds_gold(gold, keyed)) return SQN_OK;
+    for (int i = 0; i < keys; i++)
+        if (key[i] < 0 || key[i] >= keyed->columns) return SQN_OK;
+    if (!m->ex) {
+        if (limit_cuts(gold, keyed, key, keys)) m->ties = SQN_TIES_CUT;
+        return SQN_OK;
+    }
+    uint32_t *groups = sqn_alloc((size_t)gold->rows * sizeof *groups, e);
+    if (groups == NULL) return SQN_NOMEM;
+    number_groups(keyed, gold->rows, key, keys, groups);
+    sqn_status status = sqn_pair_new(gold, pred, &pair, e);
+    if (status == SQN_OK) {
+        if (o->tolerance > 0) status = sqn_pair_tolerate(&pair, gold, pred, o->tolerance, e);
+        if (status == SQN_OK) status = same_tagged(&pair, groups, &m->ex_ordered, e);
+        sqn_pair_release(&pair);
+    }
+    if (m->ex_ordered) m->ties = SQN_TIES_WITHIN;
+    sqn_free(groups);
     return status;
 }
 

@@ -227,11 +227,12 @@ static sqn_status judge(sqn_pool *p, item *it, const gold_entry *g, sqn_result *
                         sqn_err *pred_err, sqn_err *e) {
     sqn_outcome *o = &it->outcome;
     const sqn_result *gold = g->result;
-    sqn_metrics m = {false, false};
+    sqn_metrics m = {0};
     if (gold != NULL && pred != NULL) {
         sqn_rows a = {gold->columns, gold->rows, gold->cells};
         sqn_rows b = {pred->columns, pred->rows, pred->cells};
-        sqn_metrics_compare(&a, &b, &m, pred_err);
+        sqn_metric_options how = {0};
+        sqn_metrics_compare(&a, &b, &how, &m, pred_err);
     }
     o->gold_status = g->err.code;
     o->pred_status = pred_err->code;

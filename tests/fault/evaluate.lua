@@ -9,6 +9,9 @@ return {
     local b = { { 0.5, 2, { blob = "y" } }, { sq.json.null, 1, "x" }, { true, 3, 1.5 } }
     t.eq(sq.evaluator.compare(a, b).ex, true)
     sweep("permuted", function() return sq.evaluator.compare(a, b) end)
+    sweep("in order, tolerant", function()
+      return sq.evaluator.compare(a, b, { ordered = true, spider_ordered = true, tolerance = 0.1 })
+    end)
     local square, turned = {}, {}
     for r = 1, 6 do
       square[r], turned[r] = {}, {}

@@ -19,12 +19,26 @@ local evaluator = {}
 ---@return string? code
 function evaluator.start(opts) end
 
+---@class sqlune.evaluate.CompareOpts
+---@field tolerance? number        relative, of numbers that shall be equal nevertheless; default 0: none
+---@field ordered? boolean         gold orders its rows: ex_ordered compares lists
+---@field spider_ordered? boolean  the same for ex_spider: gold's text holds "order by"
+
+---@class sqlune.evaluate.Metrics
+---@field ex boolean
+---@field ex_bird boolean
+---@field ex_ordered boolean
+---@field ex_xiyan boolean
+---@field ex_spider boolean
+---@field soft_f1 number  0 … 1 and, where cells repeat in a row, a little more
+
 ---Compares two results given as lists of rows. A cell is a number, string, boolean, json.null, {blob = bytes}, or a
 ---server's text: {decimal=}, {date=}, {time=}, {datetime=}, {interval=}, {array=}, {json=}.
 ---@param gold any[][]
 ---@param pred any[][]
----@return { ex: boolean, ex_bird: boolean }
-function evaluator.compare(gold, pred) end
+---@param opts? sqlune.evaluate.CompareOpts
+---@return sqlune.evaluate.Metrics
+function evaluator.compare(gold, pred, opts) end
 
 ---@class sqlune.evaluator.Pool
 local pool = {}
