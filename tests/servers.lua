@@ -102,6 +102,18 @@ function M.mysql(database) return connection("mysql", database) end
 ---@param text string     any number of statements
 function M.script(to, text) return require("tests.servers." .. to.dialect).script(to, text) end
 
+---A connection table of a new database filled by a script; one with this name goes first.
+---@param dialect string
+---@param name string
+---@param script string
+---@param settings table<string, string>?  of the new database
+function M.new(dialect, name, script, settings)
+  require("tests.servers." .. dialect).create(connection(dialect), name, settings)
+  local new = connection(dialect, name)
+  M.script(new, script)
+  return new
+end
+
 ---The output of a shell command fed with a text; raises it if the command fails.
 function M.feed(command, text)
   local path = os.tmpname()

@@ -16,6 +16,7 @@ function M.cell(value)
   if type(value) == "table" and value.blob then
     return "x'" .. value.blob:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'", false
   end
+  if type(value) == "boolean" then return tostring(value), false end
   if type(value) ~= "string" then return "NULL", false end
   local text = value
   if not utf8.len(text) then text = text:gsub("[\x80-\xff]", escape) end

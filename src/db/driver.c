@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-static const sqn_driver *const drivers[] = {&sqn_driver_sqlite};
+static const sqn_driver *const drivers[] = {&sqn_driver_sqlite, &sqn_driver_postgresql};
 
 enum { FIRST_CELLS = 64 };
 

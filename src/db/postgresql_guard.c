@@ -16,13 +16,27 @@ const char sqn_postgresql_volatile_query[] =
 /* Denied whatever the server says of them: functions that are not called volatile but write, read
  * files or run SQL from a string, and relations that hold secrets. */
 static const char *const always[] = {
-    "connectby",     "crosstab",         "crosstab2",
-    "crosstab3",     "crosstab4",        "crosstab_hash",
-    "dblink",        "dblink_exec",      "pg_authid",
-    "pg_config",     "pg_current_xact_id", "pg_file_settings",
-    "pg_hba_file_rules", "pg_ident_file_mappings", "pg_largeobject",
-    "pg_shadow",     "pg_user_mapping",  "query_to_xml",
-    "set_config",    "txid_current",     "xpath_table",
+    "connectby",
+    "crosstab",
+    "crosstab2",
+    "crosstab3",
+    "crosstab4",
+    "crosstab_hash",
+    "dblink",
+    "dblink_exec",
+    "pg_authid",
+    "pg_config",
+    "pg_current_xact_id",
+    "pg_file_settings",
+    "pg_hba_file_rules",
+    "pg_ident_file_mappings",
+    "pg_largeobject",
+    "pg_shadow",
+    "pg_user_mapping",
+    "query_to_xml",
+    "set_config",
+    "txid_current",
+    "xpath_table",
 };
 
 /* Statements that read. */

@@ -25,8 +25,8 @@ sqn_status sqn_guarded_names_add(sqn_guarded_names *g, const char *name, sqn_err
 void sqn_guarded_names_sort(sqn_guarded_names *g);
 void sqn_guarded_names_release(sqn_guarded_names *g);
 
-/* SQN_DENIED with a reason if the text is not one statement that reads. What the server would call a
- * syntax error may pass. */
+/* SQN_DENIED with a reason if the text is not one statement that reads. What the server would call
+ * a syntax error may pass. */
 sqn_status sqn_postgresql_scan(const char *sql, size_t n, const sqn_guarded_names *names,
                                sqn_err *e);
 

@@ -9,7 +9,7 @@ local function programs()
   return servers.line "ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1"
 end
 
-local settings = {
+local server_settings = {
   "fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0",
   "shared_buffers=64MB", "max_connections=60", "listen_addresses=127.0.0.1", "autovacuum=off",
 }
@@ -24,7 +24,7 @@ end
 
 local function command(server)
   local list = {}
-  for _, one in ipairs(settings) do list[#list + 1] = "-c " .. one end
+  for _, one in ipairs(server_settings) do list[#list + 1] = "-c " .. one end
   if server.tls then list[#list + 1] = "-c ssl=on" end
   return ("%s%s/postgres -D %s/data -k %s -p %d %s"):format(servers.unprivileged(), server.programs, server.folder,
     server.folder, server.port, table.concat(list, " "))
@@ -71,6 +71,15 @@ function M.again(server)
   os.remove(server.folder .. "/pid")
   server.pid = servers.spawn(command(server), server.folder)
   M.ready(server)
+end
+
+---Makes an empty database anew.
+function M.create(to, name, settings)
+  M.script(to, ('DROP DATABASE IF EXISTS "%s" WITH (FORCE)'):format(name))
+  M.script(to, ('CREATE DATABASE "%s" TEMPLATE template0'):format(name))
+  for key, value in pairs(settings or {}) do
+    M.script(to, ('ALTER DATABASE "%s" SET %s = \'%s\''):format(name, key, value))
+  end
 end
 
 function M.script(to, text)
