@@ -1,23 +1,51 @@
 -- Optimisers over named parameters, and clipping.
 local sq = require "sqlune"
+local config = require "sqlune.config"
+local random = require "sqlune.random"
 local ops = sq.ops
 
 local M = {}
+
+---Settings of a recipe beside lr, beta1, beta2, eps and weight_decay.
+M.options = {
+  states = config.one_of({ "full", "8bit" }, "the moments: f32 (f64 for f64 weights), or 8-bit codes", "full"),
+  stochastic_rounding = config.boolean "bf16 weights without f32 copies: each step rounds at random, right in the mean",
+}
+
+local SCALED <const> = 256   -- elements that share a scale of 8-bit states: SQN_STATE_BLOCK of kernels.h
+local SMALLEST <const> = 4096 -- tensors with fewer elements keep full states, as in bitsandbytes
 
 ---@class sqlune.optim.AdamWOpts
 ---@field beta1? number        0.9
 ---@field beta2? number        0.999
 ---@field eps? number          1e-8
 ---@field weight_decay? number 0.1, on matrices only: norms and biases are left alone
----@field rate? fun(name: string, p: userdata): number     factor of the learning rate; absent: 1 for all
----@field decays? fun(name: string, p: userdata): boolean  what weight_decay is for; absent: matrices
+---@field states? "full"|"8bit"
+---@field stochastic_rounding? boolean  for bf16 weights: no f32 copies
+---@field seed? integer        of the stochastic rounding
+---@field rate_of? fun(name: string, param: userdata): number?  multiple of the rate for this parameter (1)
+---@field decay_of? fun(name: string, param: userdata): boolean? whether it decays (matrices do)
 
 ---@class sqlune.optim.AdamW
----@field step_count integer
+---@field step_count integer  updates that were made
 local AdamW = {}
 AdamW.__index = AdamW
 
----AdamW with f32 moments; weights in bf16 have an f32 copy that is updated and then rounded.
+local function state_of(self, i, p)
+  local wide = p.dtype == "f64" and "f64" or "f32"
+  if self.states == "8bit" and p:numel() >= SMALLEST then
+    local blocks = { (p:numel() + SCALED - 1) // SCALED }
+    -- Code 127 of the signed and 0 of the unsigned values is 0.
+    self.m[i] = sq.full(p.shape, 127, { dtype = "u8" }):keep()
+    self.v[i] = sq.zeros(p.shape, { dtype = "u8" }):keep()
+    self.m_scale[i], self.v_scale[i] = sq.zeros(blocks):keep(), sq.zeros(blocks):keep()
+  else
+    self.m[i] = sq.zeros(p.shape, { dtype = wide }):keep()
+    self.v[i] = sq.zeros(p.shape, { dtype = wide }):keep()
+  end
+end
+
+---AdamW. Weights in bf16 have an f32 copy that is updated and then rounded, or with `stochastic_rounding` none.
 ---@param names string[]
 ---@param params userdata[]
 ---@param o? sqlune.optim.AdamWOpts
@@ -26,60 +54,83 @@ function M.adamw(names, params, o)
   o = o or {}
   local self = setmetatable({
     names = names, params = params, step_count = 0, beta1 = o.beta1 or 0.9, beta2 = o.beta2 or 0.999,
-    eps = o.eps or 1e-8, weight_decay = o.weight_decay or 0.1, m = {}, v = {}, masters = {}, groups = {},
+    eps = o.eps or 1e-8, weight_decay = o.weight_decay or 0.1, states = o.states or "full", seed = -1,
+    m = {}, v = {}, m_scale = {}, v_scale = {}, masters = {}, groups = {},
   }, AdamW)
-  local groups = {}
+  if o.stochastic_rounding then self.seed = random.name("stochastic rounding", o.seed or 0) end
+  local by_key = {}
   for i, p in ipairs(params) do
-    local rate, decays = o.rate and o.rate(names[i], p) or 1, p.ndim > 1
-    if o.decays then decays = o.decays(names[i], p) end
-    local key = ("%a %s"):format(rate, decays)
-    if not groups[key] then
-      groups[key] = { rate = rate, weight_decay = decays and self.weight_decay or 0 }
-      self.groups[#self.groups + 1] = groups[key]
+    state_of(self, i, p)
+    if p.dtype == "bf16" and not o.stochastic_rounding then
+      self.masters[i] = sq.no_grad(function() return p:to("f32"):keep() end)
     end
-    table.insert(groups[key], i)
-    local wide = p.dtype == "f64" and "f64" or "f32"
-    self.m[i] = sq.zeros(p.shape, { dtype = wide }):keep()
-    self.v[i] = sq.zeros(p.shape, { dtype = wide }):keep()
-    if p.dtype == "bf16" then self.masters[i] = sq.no_grad(function() return p:to("f32"):keep() end) end
+    local decays, rate = p.ndim > 1, o.rate_of and o.rate_of(names[i], p) or 1
+    if o.decay_of then
+      local told = o.decay_of(names[i], p)
+      if told ~= nil then decays = told end
+    end
+    local key = ("%s %s %s"):format(decays, rate, self.m_scale[i] ~= nil)
+    if not by_key[key] then
+      by_key[key] = { decays = decays, rate = rate, blockwise = self.m_scale[i] ~= nil }
+      self.groups[#self.groups + 1] = by_key[key]
+    end
+    table.insert(by_key[key], i)
   end
   return self
 end
 
----One step with this learning rate on the parameters that have a gradient; the gradients are spent by it.
----@param lr number
----@param factor? number every gradient is multiplied by it (clipping)
-function AdamW:step(lr, factor)
-  self.step_count = self.step_count + 1
-  local _s <close> = sq.scope()
-  for _, group in ipairs(self.groups) do
-    local params, grads, m, v, masters, with_masters = {}, {}, {}, {}, {}, false
-    for _, i in ipairs(group) do
-      local p = self.params[i]
-      local g = p.grad
-      if g then
-        local n = #params + 1
-        params[n], grads[n], m[n], v[n] = p, g, self.m[i], self.v[i]
-        masters[n] = self.masters[i] or p
-        with_masters = with_masters or self.masters[i] ~= nil
-      end
-    end
-    if #params > 0 then
-      ops.adamw_(params, grads, m, v, with_masters and masters or nil, {
-        lr = lr * group.rate, beta1 = self.beta1, beta2 = self.beta2, eps = self.eps, step = self.step_count,
-        weight_decay = group.weight_decay, grad_scale = factor or 1,
-      })
+---One group of parameters that share decay, rate and kind of states.
+local function step_group(self, group, lr, factor)
+  local lists, with_masters = { {}, {}, {}, {}, {}, {}, {} }, false
+  local params, grads, m, v, masters, m_scale, v_scale = table.unpack(lists)
+  for _, i in ipairs(group) do
+    local p = self.params[i]
+    local g = p.grad
+    if g then
+      local n = #params + 1
+      params[n], grads[n], m[n], v[n] = p, g, self.m[i], self.v[i]
+      masters[n], with_masters = self.masters[i] or p, with_masters or self.masters[i] ~= nil
+      m_scale[n], v_scale[n] = self.m_scale[i], self.v_scale[i]
     end
   end
-  for _, p in ipairs(self.params) do p:zero_grad() end
+  if #params == 0 then return end
+  local o = {
+    lr = lr * group.rate, beta1 = self.beta1, beta2 = self.beta2, eps = self.eps, step = self.step_count,
+    weight_decay = group.decays and self.weight_decay or 0, grad_scale = factor,
+    seed = self.seed, stream = group[1] << 32,
+  }
+  masters = with_masters and masters or nil
+  if group.blockwise then
+    ops.adamw8_(params, grads, m, v, masters, m_scale, v_scale, o)
+  else
+    ops.adamw_(params, grads, m, v, masters, o)
+  end
 end
 
----What a checkpoint holds: moments and master weights by name.
+---One step with this learning rate on the parameters that have a gradient; the gradients are spent by it. A `factor`
+---that is not finite (of a norm that is not) skips the step: weights and moments stay as they are.
+---@param lr number
+---@param factor? number every gradient is multiplied by it (clipping)
+---@return boolean done  false: skipped
+function AdamW:step(lr, factor)
+  factor = factor or 1
+  local finite = factor == factor and math.abs(factor) < math.huge
+  if finite then
+    self.step_count = self.step_count + 1
+    local _s <close> = sq.scope()
+    for _, group in ipairs(self.groups) do step_group(self, group, lr, factor) end
+  end
+  for _, p in ipairs(self.params) do p:zero_grad() end
+  return finite
+end
+
+---What a checkpoint holds: moments (8-bit ones with their scales) and master weights by name.
 ---@return table<string, userdata> tensors
 function AdamW:tensors()
   local t = {}
   for i, name in ipairs(self.names) do
     t["m." .. name], t["v." .. name], t["master." .. name] = self.m[i], self.v[i], self.masters[i]
+    t["m_scale." .. name], t["v_scale." .. name] = self.m_scale[i], self.v_scale[i]
   end
   return t
 end
@@ -89,23 +140,47 @@ end
 ---@param step_count integer
 function AdamW:restore(tensors, step_count)
   for key, mine in pairs(self:tensors()) do
-    if not tensors[key] then error("the optimiser's state has no '" .. key .. "'", 2) end
-    ops.copy_(mine, tensors[key])
+    local stored = tensors[key]
+    if not stored then error("the optimiser's state has no '" .. key .. "'", 2) end
+    if stored.dtype ~= mine.dtype then
+      error(("the optimiser's state has '%s' in %s, these settings want %s"):format(key, stored.dtype, mine.dtype), 2)
+    end
+    ops.copy_(mine, stored)
   end
   self.step_count = step_count
 end
 
+---The part of the model that a parameter counts to: "embed_tokens", "self_attn", "mlp", "norm", "lm_head" …
+---@param name string
+---@return string
+function M.group_of(name)
+  return name:match "%.(self_attn)%." or name:match "%.(mlp)%." or name:find "norm%.weight$" and "norm"
+    or name:match "([%w_]+)%.%w+$" or name
+end
+
 ---2-norm of all gradients together, as a number; clips them to `max` by the factor that step() takes (max 0: no limit).
+---With names the norms of the model's parts are the third value.
 ---@param params userdata[]
 ---@param max number
+---@param names? string[]
 ---@return number norm   before clipping; NaN or infinite if a gradient is
----@return number factor
-function M.clip(params, max)
+---@return number factor NaN if the norm is not finite: step() skips then
+---@return table<string, number>? parts
+function M.clip(params, max, names)
   local _s <close> = sq.scope()
-  local grads = {}
-  for _, p in ipairs(params) do grads[#grads + 1] = p.grad end
-  local norm = ops.global_norm(grads):item()
-  return norm, max > 0 and math.min(1, max / (norm + 1e-6)) or 1
+  local groups, order, parts, norm = {}, {}, {}, 0.0
+  for i, p in ipairs(params) do
+    local part = names and M.group_of(names[i]) or ""
+    if not groups[part] then groups[part], order[#order + 1] = {}, part end
+    table.insert(groups[part], p.grad)
+  end
+  for _, part in ipairs(order) do
+    parts[part] = ops.global_norm(groups[part]):item()
+    norm = #order == 1 and parts[part] or norm + parts[part] ^ 2
+  end
+  if #order > 1 then norm = math.sqrt(norm) end
+  if norm ~= norm or norm == math.huge then return norm, 0 / 0, names and parts end
+  return norm, max > 0 and math.min(1, max / (norm + 1e-6)) or 1, names and parts
 end
 
 return M

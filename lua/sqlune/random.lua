@@ -30,6 +30,11 @@ local function hash(...)
   return h
 end
 
+---The number that these words give a stream of the tensors' random numbers (`stream` of sq.rand), below 2^62.
+---@param ... string|integer
+---@return integer
+function M.name(...) return hash(...) >> 2 end
+
 ---@class sqlune.random.Stream
 local Stream = {}
 Stream.__index = Stream

@@ -173,17 +173,4 @@ function Run:close(reason)
 end
 Run.__close = Run.close
 
----Bytes that training takes, as a list of name and bytes: weights, master weights, gradients, moments.
----@param parameters integer
----@param dtype string
----@return {[1]: string, [2]: integer}[]
-function M.memory_plan(parameters, dtype)
-  local item = ({ f32 = 4, bf16 = 2, f64 = 8 })[dtype]
-  local wide = dtype == "f64" and 8 or 4
-  return {
-    { "weights", parameters * item }, { "master weights", dtype == "bf16" and parameters * 4 or 0 },
-    { "gradients", parameters * wide }, { "moments", parameters * 2 * wide },
-  }
-end
-
 return M

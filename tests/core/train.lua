@@ -130,7 +130,7 @@ local function gradients(dir, groups)
   local conversations, batches = sq.data.conversations, sq.data.batches
   local model, tokenizer = models.load(dir .. "/model", { train = true })
   local samples = t.ok(conversations.read(dir .. "/data.json", tokenizer, conversations.template(dir .. "/model"), {}))
-  local data = batches.packed(samples, { batch_tokens = 1e6, accumulation = 1, seed = 1, epochs = 1 })
+  local data = batches.of(samples, { batch_tokens = 1e6, accumulation = 1, seed = 1, epochs = 1 })
   local micro, loss = {}, 0
   for k, group in ipairs(groups) do micro[k] = data:batch(group) end
   for _, batch in ipairs(micro) do
@@ -194,8 +194,14 @@ end
 
 cases["the memory plan counts what is there"] = function()
   local total = 0
-  for _, part in ipairs(sq.train.memory_plan(100, "bf16")) do total = total + part[2] end
+  local plan = require "sqlune.train.data".memory_plan
+  for _, part in ipairs(plan(100, { dtype = "bf16" })) do total = total + part[2] end
   t.eq(total, 100 * (2 + 4 + 4 + 8))
+  total = 0
+  for _, part in ipairs(plan(2560, { dtype = "bf16", states = "8bit", stochastic_rounding = true })) do
+    total = total + part[2]
+  end
+  t.eq(total, 2560 * (2 + 4) + 2 * 2600)
 end
 
 return cases

@@ -26,7 +26,7 @@ return {
       for k = 1, 100 + random:integer(150) do ids[k] = random:integer(1, 499) end
       samples[i] = { ids = ids, labels = ids, labelled = #ids - 1 }
     end
-    local data = sq.data.batches.packed(samples, { batch_tokens = 1600, accumulation = 1, seed = 1, epochs = 2 })
+    local data = sq.data.batches.of(samples, { batch_tokens = 1600, accumulation = 1, seed = 1, epochs = 2 })
     local function step(n)
       for _, batch in ipairs(data:at(n)) do
         local _inner <close> = sq.scope()

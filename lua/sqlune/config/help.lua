@@ -62,20 +62,25 @@ function M.first_comment(name)
   return (table.concat(words, " "):gsub("^%S+%.lua:%s*", ""))
 end
 
----Sorts settings as the recipe's file writes them (tables of Lua have no order); the others follow by name.
+---Sorts settings as the recipe's file writes them (tables of Lua have no order). Those of a group that a module lists
+---(`lora = lora.options`) stand together, as the module writes them; others follow by name.
 function M.order(settings, name)
   local text = table.concat(file_lines(recipe_file(name)), "\n")
   local start = text:find("config%.parse") or 1
-  local place = {}
+  local function find(word, from) return from and text:find("%f[%w_]" .. word .. "%s*=", from) end
+  local place, group = {}, {}
   for _, setting in ipairs(settings) do
-    local at = start
-    for part in setting.name:gmatch "[^.]+" do
-      at = at and text:find("%f[%w_]" .. part .. "%s*=", at)
-    end
+    local head, rest = setting.name:match "^([^.]+)%.(.*)$"
+    local at = find(head or setting.name, start)
+    local listed = at and head and not text:find("^[%w_]+%s*=%s*{", at)
+    for part in not listed and rest and rest:gmatch "[^.]+" or function() end do at = find(part, at) end
     place[setting.name] = at or math.huge
+    group[setting.name] = listed and setting.kind.serial or 0
   end
   table.sort(settings, function(a, b)
     local x, y = place[a.name], place[b.name]
+    if x ~= y then return x < y end
+    x, y = group[a.name], group[b.name]
     if x ~= y then return x < y end
     return a.name < b.name
   end)
@@ -109,7 +114,11 @@ function M.text(program, doc, resolved)
   lines[#lines + 1] = ("usage: %s %s [name=value | --name value] …"):format(program, config)
   lines[#lines + 1] = ""
   for _, setting in ipairs(resolved.settings) do left = math.max(left, math.min(28, term.width(shown(setting)))) end
+  local group
   for _, setting in ipairs(resolved.settings) do
+    local prefix = setting.name:match "^(.*)%."
+    if prefix ~= group and lines[#lines] ~= "" then lines[#lines + 1] = "" end -- a group stands apart
+    group = prefix
     local head = "  " .. shown(setting)
     local gap = left + 2 - term.width(head)
     for i, line in ipairs(term.wrap(describe(setting), 80 - left - 4)) do

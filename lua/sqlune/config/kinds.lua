@@ -8,8 +8,12 @@ local Kind = {}
 Kind.__index = Kind
 M.Kind = Kind
 
+local made = 0
+
+---`serial` counts the kinds: a table of settings in a module shows them in the order in which it writes them.
 local function make(kind, doc, default, limits)
-  local self = setmetatable({ kind = kind, doc = doc or "", default = default }, Kind)
+  made = made + 1
+  local self = setmetatable({ kind = kind, doc = doc or "", default = default, serial = made }, Kind)
   for name, value in pairs(limits or {}) do self[name] = value end
   return self
 end

@@ -14,6 +14,9 @@ local M = {}
 ---@field [integer] sqlune.data.Sample
 ---@field dropped integer  samples longer than max_length: none is ever cut
 ---@field unlabelled integer samples without a token to train
+---@field tokens integer   of all samples
+---@field trained integer  labels that count, of all samples
+---@field longest integer  tokens of the longest sample
 
 ---The chat template of a model's folder; ChatML where it has none.
 ---@param folder string
@@ -51,7 +54,7 @@ local function add(samples, item, encode, o)
     samples.unlabelled = samples.unlabelled + 1
   else
     samples[#samples + 1] = { ids = encoded.ids, labels = encoded.labels, labelled = labelled }
-    samples.tokens = samples.tokens + #encoded.ids
+    samples.tokens, samples.trained = samples.tokens + #encoded.ids, samples.trained + labelled
     samples.longest = math.max(samples.longest, #encoded.ids)
   end
 end
@@ -66,7 +69,7 @@ end
 ---@return string? message
 ---@return string? code
 function M.read(path, tokenizer, template, o)
-  local samples = { dropped = 0, unlabelled = 0, tokens = 0, longest = 0, path = path }
+  local samples = { dropped = 0, unlabelled = 0, tokens = 0, trained = 0, longest = 0, path = path }
   local mask = { mask = o.mask or "answers" }
   local function encode(messages) return chat.encode(tokenizer, template, messages, mask) end
   local count, message = items.each(path, function(item, where)
