@@ -31,6 +31,7 @@ A right one looks like this:
 ---@class sqlune.augment.Sample
 ---@field schema sqlune.augment.Schema
 ---@field sql string?
+---@field also string[]?  further statements: the one that failed, candidates
 ---@field question string?
 ---@field evidence string?
 ---@field db_name string?
@@ -81,21 +82,34 @@ function M.load(path)
 end
 
 ---@class sqlune.augment.SampleOpts
----@field structure table   what sq.schema.parse returns; not changed
+---@field structure table?  what sq.schema.parse returns; not changed
+---@field text string?      instead of it: the schema of a graph, which stays as it is
 ---@field sql string?
+---@field also string[]?    further statements that the schema must stay able to answer
 ---@field question string?
 ---@field evidence string?
 ---@field db_name string?
 ---@field dialect string?   default "sqlite"
 ---@field where string?
 
+---The statements of a sample as one text.
+---@param statement string?
+---@param also string[]?
+---@return string?
+function M.statements(statement, also)
+  if not also or #also == 0 then return statement end
+  local list = table.move(also, 1, #also, statement and 2 or 1, { statement })
+  return table.concat(list, "\n;\n")
+end
+
 ---A sample to augment.
 ---@param o sqlune.augment.SampleOpts
 ---@return sqlune.augment.Sample
 function M.sample(o)
   local dialect = o.dialect or "sqlite"
-  return { schema = schemas.new(o.structure, o.sql, dialect), sql = o.sql, question = o.question,
-    evidence = o.evidence, db_name = o.db_name, dialect = dialect, where = o.where or "a sample" }
+  local schema = o.structure and schemas.new(o.structure, M.statements(o.sql, o.also), dialect) or schemas.plain(o.text)
+  return { schema = schema, sql = o.sql, also = o.also, question = o.question, evidence = o.evidence,
+    db_name = o.db_name, dialect = dialect, where = o.where or "a sample" }
 end
 
 ---"file:line: " of a function's definition.

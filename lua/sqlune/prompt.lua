@@ -1,18 +1,27 @@
 -- Prompts: functions from a question, its evidence and a schema to the text of the user's message.
 --
--- A prompt is a Lua file that returns such a function: prompt/nl2sql_zh.lua, prompt/nl2sql_en.lua, or one of yours.
+-- A prompt is a Lua file that returns such a function: prompt/TASK_zh.lua, prompt/TASK_en.lua, or one of yours. Where the
+-- prompt words the answer too ("Candidate 2"), the function's second value is that text.
 local M = {}
 
-local DIALECTS = { sqlite = "SQLite", postgresql = "PostgreSQL", postgres = "PostgreSQL", mysql = "MySQL" }
-local SHORT = { zh = "sqlune.prompt.nl2sql_zh", en = "sqlune.prompt.nl2sql_en" }
+local DIALECTS = { sqlite = "SQLite", postgresql = "PostgreSQL", postgres = "PostgreSQL", mysql = "MySQL",
+  cypher = "Neo4j", ngql = "NebulaGraph" }
+local NOT_SQL = { cypher = true, ngql = true }
+local LANGUAGES = { zh = true, en = true }
 
----@alias sqlune.prompt.Fn fun(item: sqlune.prompt.Item): string
+---@alias sqlune.prompt.Fn fun(item: sqlune.prompt.Item): string, string?
 
 ---@class sqlune.prompt.Item
 ---@field question string
 ---@field evidence string
----@field schema string   M-Schema text
----@field dialect string  as people write it: "SQLite"
+---@field schema string      M-Schema text, or that of a graph
+---@field dialect string     as people write it: "SQLite"
+---@field sql? string         question_inference: the statement
+---@field error_sql? string   self_refine: the statement that failed
+---@field error_info? string  self_refine: what it gave
+---@field candidates? { sql: string, result: string }[]  sql2select
+---@field evidences? string[] evidence_inference
+---@field answer? integer     sql2select, evidence_inference: the right one's place, if known
 
 ---The dialect that a data set's task or sql_type names: "nl2sqlite" and "sqlite" are "sqlite".
 ---@param name string
@@ -20,15 +29,16 @@ local SHORT = { zh = "sqlune.prompt.nl2sql_zh", en = "sqlune.prompt.nl2sql_en" }
 function M.dialect(name)
   local dialect = name:lower():gsub("^nl2", "")
   if dialect == "postgres" then dialect = "postgresql" end
-  return DIALECTS[dialect] and dialect or nil
+  return DIALECTS[dialect] and not NOT_SQL[dialect] and dialect or nil
 end
 
----A prompt by name ("zh", "en") or by the path of a Lua file that returns a function.
+---A prompt by language ("zh", "en") or by the path of a Lua file that returns a function.
 ---@param name string
+---@param family? string  the task's prompts: "nl2sql" (default), "cypher", "self_refine" …
 ---@return sqlune.prompt.Fn? prompt
 ---@return string? message
-function M.load(name)
-  if SHORT[name] then return require(SHORT[name]) end
+function M.load(name, family)
+  if LANGUAGES[name] then return require("sqlune.prompt." .. (family or "nl2sql") .. "_" .. name) end
   if not name:find "%.lua$" then return nil, ("no prompt '%s': there are en, zh, or a Lua file"):format(name) end
   local chunk, message = loadfile(name, "t")
   if not chunk then return nil, message end
@@ -48,27 +58,32 @@ local function strip(text) return (text:gsub("^%s+", ""):gsub("%s+$", "")) end
 ---@field evidence? string
 ---@field schema string
 ---@field dialect? string  default "sqlite"
+---@field task? string     the prompts' family, where `prompt` is a language; default "nl2sql"
 
----The user's message. Blanks around the schema are removed.
+---The user's message. Blanks around the schema are removed. Further fields of `o` reach the prompt as they are.
 ---@param prompt sqlune.prompt.Fn|string  a prompt or its name
 ---@param o sqlune.prompt.Opts
 ---@return string
+---@return string? answer  as the prompt words it
 function M.text(prompt, o)
-  if type(prompt) == "string" then prompt = assert(M.load(prompt)) end
-  local dialect = o.dialect or "sqlite"
-  local text = prompt { question = o.question, evidence = o.evidence or "", schema = strip(o.schema),
-    dialect = DIALECTS[dialect] or dialect }
+  if type(prompt) == "string" then prompt = assert(M.load(prompt, o.task)) end
+  local item, dialect = {}, o.dialect or "sqlite"
+  for key, value in pairs(o) do item[key] = value end
+  item.evidence, item.schema, item.dialect = o.evidence or "", strip(o.schema), DIALECTS[dialect] or dialect
+  local text, answer = prompt(item)
   if type(text) ~= "string" then error("a prompt must return a text, not a " .. type(text), 2) end
-  return text
+  return text, type(answer) == "string" and answer or nil
 end
 
 ---A conversation: the user's message and, with an answer, the assistant's.
 ---@param prompt sqlune.prompt.Fn|string
 ---@param o sqlune.prompt.Opts
----@param answer? string
+---@param answer? string  none: what the prompt words, if it does
 ---@return table[]  {{role = "user", content = …}, …}
 function M.conversation(prompt, o, answer)
-  local list = { { role = "user", content = M.text(prompt, o) } }
+  local text, worded = M.text(prompt, o)
+  local list = { { role = "user", content = text } }
+  answer = answer or worded
   if answer then list[2] = { role = "assistant", content = answer } end
   return list
 end

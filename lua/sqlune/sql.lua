@@ -1,7 +1,8 @@
 -- A lexer for SQL that never fails: every byte of the text is in exactly one token, whatever the text is.
 --
--- Dialects differ in a few tokens only: sqlite (default), postgresql, mysql. What stands on the tokens: the names that
--- a statement uses, squeezing a statement into one line, taking a statement out of a model's answer.
+-- Dialects differ in a few tokens only: sqlite (default), postgresql, mysql, and the graph languages cypher and ngql.
+-- What stands on the tokens: the names that a statement uses, squeezing a statement into one line, taking a statement
+-- out of a model's answer.
 local lpeg = require "lpeg"
 local keywords = require "sqlune.sql.keywords"
 
@@ -45,8 +46,8 @@ local function token(kind, pattern) return Ct(Cp() * Cc(kind) * pattern * Cp()) 
 local function grammar(parts)
   local one = token("space", S " \t\r\n\f\v" ^ 1) + token("comment", parts.comment)
     + token("string", parts.string) + token("blob", S "xX" * between("'", "'"))
-    + token("quoted", parts.quoted) + token("number", number) + token("name", word)
-    + token("parameter", parameter) + token("operator", operators) + token("unknown", P(1))
+    + token("quoted", parts.quoted) + token("number", parts.number or number) + token("name", word)
+    + token("parameter", parts.parameter or parameter) + token("operator", operators) + token("unknown", P(1))
   return Ct(one ^ 0)
 end
 
@@ -67,6 +68,16 @@ local GRAMMARS = {
   },
 }
 GRAMMARS.postgres = GRAMMARS.postgresql
+local either_string = between("'", "'", true) + between('"', '"', true)
+local plain_number = P "0" * S "xX" * hex ^ 1 + digit ^ 1 * (P "." * digit ^ 1) ^ -1 * exponent ^ -1 -- 1..3 is a range
+GRAMMARS.cypher = grammar {
+  comment = P "//" * line_end + block, string = either_string, quoted = between("`", "`"), number = plain_number,
+  parameter = P "$" * (word + digit ^ 1),
+}
+GRAMMARS.ngql = grammar { -- "(a)--(b)" is a pattern, "-- text" a comment
+  comment = P "//" * line_end + "#" * line_end + P "--" * (#S " \t\r\n" + -P(1)) * line_end + block,
+  string = either_string, quoted = between("`", "`"), number = plain_number, parameter = P "$" * (S "-$^" + word),
+}
 
 local function contents(kind, text)
   if kind ~= "string" and kind ~= "quoted" then return text end
@@ -82,7 +93,7 @@ end
 
 ---The tokens of a text, blanks and comments too: their texts joined are the text.
 ---@param text string
----@param dialect? string  sqlite (default), postgresql, mysql
+---@param dialect? string  sqlite (default), postgresql, mysql, cypher, ngql
 ---@return sqlune.sql.Token[]
 function M.tokens(text, dialect)
   local pattern = GRAMMARS[dialect or "sqlite"] or error("no SQL dialect '" .. tostring(dialect) .. "'", 2)

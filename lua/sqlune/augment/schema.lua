@@ -126,6 +126,14 @@ function M.new(structure, statement, dialect)
   return self
 end
 
+---The schema of a graph, or of anything that is not an M-Schema text: nothing in it can be dropped or moved.
+---@param text string
+---@return sqlune.augment.Schema
+function M.plain(text)
+  return setmetatable({ db_id = "", tables = {}, foreign_keys = {}, needed = {}, dropped_at = {}, indent = 2,
+    plain = text }, Schema)
+end
+
 ---The place in the caller's code, for messages: "my.lua:3".
 local function caller()
   local info = debug.getinfo(3, "Sl")
@@ -164,7 +172,7 @@ function Schema:drop_tables(drop)
   for _, one in ipairs(dropped) do
     if one.used then self.dropped_at[one.name] = place end
   end
-  if #self.tables == 0 then self.tables = { first } end
+  if #self.tables == 0 and first then self.tables = { first } end
   self:drop_loose_keys()
 end
 
@@ -220,6 +228,7 @@ end
 ---The schema as text in the form of the original's training data: blanks before columns, `a.b = c.d`.
 ---@return string
 function Schema:text()
+  if self.plain then return self.plain end
   local parts = { "【DB_ID】 " .. (self.db_id or ""), "【Schema】" }
   local blanks = (" "):rep(self.indent)
   for _, one in ipairs(self.tables) do
