@@ -1,7 +1,7 @@
 -- Prompts: functions from a question, its evidence and a schema to the text of the user's message.
 --
--- A prompt is a Lua file that returns such a function: prompt/TASK_zh.lua, prompt/TASK_en.lua, or one of yours. Where the
--- prompt words the answer too ("Candidate 2"), the function's second value is that text.
+-- A prompt is a Lua file that returns such a function: prompt/TASK_zh.lua, prompt/TASK_en.lua, or one of yours. Where
+-- the prompt words the answer too ("Candidate 2"), the function's second value is that text.
 local M = {}
 
 local DIALECTS = { sqlite = "SQLite", postgresql = "PostgreSQL", postgres = "PostgreSQL", mysql = "MySQL",

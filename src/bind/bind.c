@@ -16,6 +16,7 @@ typedef struct state_facts {
     const bind_type *type[BIND_KIND_COUNT];
     int64_t foreign_since, foreign_base; /* bytes */
     int lua_base;                        /* KiB of Lua's own after the last full collection */
+    bool worker;                         /* see bind_set_worker */
 } state_facts;
 
 /* Above this much growth a full collection runs; a young one every eighth of it. Measured:
@@ -109,8 +110,10 @@ void *bind_test(lua_State *L, int idx, bind_kind kind) {
 
 static const char interrupt_mark; /* its address is the error value */
 
+void bind_set_worker(lua_State *L) { facts(L)->worker = true; }
+
 int bind_raise_interrupt(lua_State *L) {
-    sqn_interrupt_take();
+    if (!facts(L)->worker) sqn_interrupt_take();
     lua_pushlightuserdata(L, (void *)(uintptr_t)&interrupt_mark);
     return lua_error(L);
 }

@@ -40,6 +40,8 @@ typedef enum bind_kind {
     BIND_PARSED_SCHEMA,
     BIND_TEXT,
     BIND_EVALUATOR,
+    BIND_WORKERS,
+    BIND_WORKER_RESULT,
     BIND_RNG,
     BIND_SCRATCH,
     BIND_KIND_COUNT
@@ -71,6 +73,8 @@ bind_box *bind_check_box(lua_State *L, int idx, bind_kind kind);
  * pass on. Raising it lowers the flag of core/interrupt.h. */
 int bind_raise_interrupt(lua_State *L);        /* [-0, +0, e] */
 bool bind_is_interrupt(lua_State *L, int idx); /* [-0, +0, -] */
+/* This state runs on a thread of its own: an interrupt in it leaves the flag up for the host. */
+void bind_set_worker(lua_State *L); /* [-0, +0, -] */
 
 /* The outside world failed: pushes nil, message, code and returns 3. An interrupt raises.
  * [-0, +3, e] */

@@ -114,11 +114,8 @@ int l_json_writer(lua_State *L) {
     return 1;
 }
 
-static int l_add(lua_State *L) {
-    item_writer *w = bind_check(L, 1, BIND_JSON_ITEM_WRITER);
-    luaL_checkany(L, 2);
+static int end_item(lua_State *L, item_writer *w) { /* [-0, +1, e] */
     sqn_err e = SQN_ERR_INIT;
-    bind_json_put(L, 2, w->json);
     if (w->lines) sqn_json_put_break(w->json);
     if (sqn_json_writer_status(w->json) != SQN_OK) {
         sqn_json_writer_finish(w->json, &e);
@@ -126,6 +123,22 @@ static int l_add(lua_State *L) {
     }
     lua_settop(L, 1);
     return 1;
+}
+
+static int l_add(lua_State *L) {
+    item_writer *w = bind_check(L, 1, BIND_JSON_ITEM_WRITER);
+    luaL_checkany(L, 2);
+    bind_json_put(L, 2, w->json);
+    return end_item(L, w);
+}
+
+/* writer:add_text(text): a value that json.encode printed elsewhere, as it is. */
+static int l_add_text(lua_State *L) {
+    size_t n;
+    item_writer *w = bind_check(L, 1, BIND_JSON_ITEM_WRITER);
+    const char *text = luaL_checklstring(L, 2, &n);
+    sqn_json_put_text(w->json, text, n);
+    return end_item(L, w);
 }
 
 static int l_commit(lua_State *L) {
@@ -142,7 +155,8 @@ static int l_commit(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg item_writer_methods[] = {{"add", l_add}, {"commit", l_commit}, {NULL, NULL}};
+static const luaL_Reg item_writer_methods[] = {
+    {"add", l_add}, {"add_text", l_add_text}, {"commit", l_commit}, {NULL, NULL}};
 
 static const bind_type items_type = {"JSON items", release_items, NULL, items_meta};
 static const bind_type item_writer_type = {"JSON item writer", release_item_writer,

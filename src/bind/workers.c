@@ -22,8 +22,8 @@ typedef struct preloaded {
 } preloaded;
 
 typedef struct crew {
-    sqn_jobs *jobs;                                     /* owned */
-    char *module, *argument, *path, *cpath, *home;      /* owned */
+    sqn_jobs *jobs;                                /* owned */
+    char *module, *argument, *path, *cpath, *home; /* owned */
     size_t argument_length;
     preloaded preload[MOST_PRELOADED]; /* modules of C that the program brings */
     int preload_count;
@@ -92,7 +92,8 @@ static int open_state(lua_State *L) {
 
 /* Runs one job; function at 1, traceback at 2. [-0, +0, -] */
 static void serve(lua_State *L, crew *c, sqn_job *job) {
-    static const char no_memory[] = "not enough memory", no_text[] = "a job's result must be a text";
+    static const char no_memory[] = "not enough memory",
+                      no_text[] = "a job's result must be a text";
     size_t n = 0;
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
@@ -120,7 +121,8 @@ static int run_job(lua_State *L) {
     return 2;
 }
 
-static int close_over(lua_State *L) { /* the module's function becomes run_job over it, and the handler */
+static int
+close_over(lua_State *L) { /* the module's function becomes run_job over it, and the handler */
     lua_pushcclosure(L, run_job, 1);
     lua_pushcfunction(L, with_traceback);
     return 2;
@@ -266,13 +268,36 @@ static int l_receive(lua_State *L) {
     crew *c = bind_check(L, 1, BIND_WORKERS);
     bind_box *box = bind_push_box(L, BIND_WORKER_RESULT);
     if (sqn_jobs_wait(c->jobs, (sqn_job **)&box->self, &e) != SQN_OK) return bind_error(L, &e);
-    const sqn_job *job = box->self;
+    sqn_job *job = box->self;
+    int values = job->failed ? 2 : 1;
     if (job->failed) luaL_pushfail(L);
     if (job->result != NULL)
         lua_pushlstring(L, job->result, job->result_length);
     else
         lua_pushliteral(L, "not enough memory for a worker's result");
     box->self = NULL;
-    sqn_job_free((sqn_job *)(uintptr_t)job);
-    return job_values(L);
+    sqn_job_free(job);
+    return values;
+}
+
+static int l_count(lua_State *L) { /* workers:count() -> jobs sent and not yet received */
+    crew *c = bind_check(L, 1, BIND_WORKERS);
+    lua_pushinteger(L, sqn_jobs_count(c->jobs));
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"send", l_send}, {"receive", l_receive}, {"count", l_count}, {NULL, NULL}};
+static const bind_type crew_type = {"workers", release_crew, methods, NULL};
+static const bind_type result_type = {"worker's result", free_job, NULL, NULL};
+
+static const luaL_Reg functions[] = {
+    {"start", l_start}, {"processors", l_processors}, {NULL, NULL}};
+
+int l_open_workers(lua_State *L);
+int l_open_workers(lua_State *L) {
+    bind_register(L, BIND_WORKERS, &crew_type);
+    bind_register(L, BIND_WORKER_RESULT, &result_type);
+    luaL_newlib(L, functions);
+    return 1;
 }

@@ -180,6 +180,11 @@ void sqn_json_put_boolean(sqn_json_writer *w, bool value) {
     put(w, value ? "true" : "false", value ? 4 : 5);
 }
 
+void sqn_json_put_text(sqn_json_writer *w, const char *text, size_t n) {
+    lead_in(w);
+    put(w, text, n);
+}
+
 void sqn_json_put_null(sqn_json_writer *w) {
     lead_in(w);
     put(w, "null", 4);

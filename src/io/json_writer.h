@@ -38,6 +38,8 @@ void sqn_json_put_integer(sqn_json_writer *w, int64_t value);
 void sqn_json_put_number(sqn_json_writer *w, double value);
 void sqn_json_put_boolean(sqn_json_writer *w, bool value);
 void sqn_json_put_null(sqn_json_writer *w);
+/* A value that is JSON already, printed for this depth. */
+void sqn_json_put_text(sqn_json_writer *w, const char *text, size_t n);
 void sqn_json_put_break(sqn_json_writer *w); /* a newline between values at the top */
 /* SQN_OK so far? */
 sqn_status sqn_json_writer_status(const sqn_json_writer *w);

@@ -1,193 +1,158 @@
--- From processed items to conversations: sampling, augmentation, prompt; without augmentation they are a test set.
+-- From processed items to conversations: chosen, augmented, asked, counted; without augmentation they are a test set.
 --
--- Rules: the numbers drawn for an item depend on the seed, its data set and its place in the file, nothing else; `sql`
--- beside a conversation is the item's own statement, for evaluation, whatever the answer was turned into.
-local augment = require "sqlune.augment"
-local config = require "sqlune.config"
+-- Rules: items go to workers in batches and come back in order, so the file is the same whatever their number; nothing
+-- but what is in flight is kept in memory. Whatever is left out is counted with its reason.
+local choose = require "sqlune.data.choose"
+local datasets = require "sqlune.data.datasets"
 local items = require "sqlune.data.items"
+local jobs = require "sqlune.data.compose_jobs"
+local parallel = require "sqlune.parallel"
 local progress = require "sqlune.progress"
-local prompts = require "sqlune.prompt"
-local random = require "sqlune.random"
 local sq = require "sqlune"
+local summaries = require "sqlune.data.assemble_summary"
 local fs, json = sq.fs, sq.json
 
-local KEYS = { "name", "data_path", "sample_num", "sum_num", "task_name", "data_aug", "prompt", "split" }
-local PARSED_AT_MOST = 1000 -- schemas kept parsed; one per database in practice
+local BATCH, INDENT <const> = 16, 2
 
----The file that a data set names: as it stands, or beside the config.
-local function data_file(path, source)
-  local beside = fs.dirname(source)
-  for _, candidate in ipairs { path, fs.join(beside, path), fs.join(beside, fs.basename(path)) } do
-    if fs.exists(candidate) then return candidate end
+---The batches of a data set, one by one: coroutine.wrap gives job after job. `fault` takes what is wrong with the file.
+local function batches_of(self, index, emit)
+  local set = self.sets[index]
+  local picked, message = choose.sampled(set, self.seed)
+  if message then return message end
+  local batch = {}
+  local function flush()
+    if #batch == 0 then return end
+    self.sent[#self.sent + 1] = { index = index, items = batch }
+    emit(jobs.job(index, batch))
+    batch = {}
   end
-  return nil, ("no file '%s' (neither here nor beside the config)"):format(path)
+  local count
+  count, message = items.each(set.path, function(raw, where, number)
+    set.stats.items = set.stats.items + 1
+    local draws = (picked == nil or picked[number]) and choose.draws(set, self.seed, number) or 0
+    if draws == 0 then
+      set.stats.dropped["not drawn"] = set.stats.dropped["not drawn"] + 1
+      return
+    end
+    local held = self.held and self.held[items.text(raw, "db_name", "db_id") or ""] or false
+    batch[#batch + 1] = { raw = raw, where = where, number = number, draws = held and 1 or draws, plain = held,
+      held = held }
+    if #batch == BATCH then flush() end
+  end)
+  if not count then
+    batch = {}
+    return message
+  end
+  flush()
 end
 
----Checks one entry of the config. Returns a data set or nil and what is wrong.
-local function dataset_of(name, entry, source)
-  local place = ("%s: data set '%s'"):format(source, name)
-  if type(entry) ~= "table" then return nil, place .. ": a table is expected" end
-  for key in pairs(entry) do
-    local known = false
-    for _, one in ipairs(KEYS) do known = known or one == key end
-    if not known then
-      local near = config.nearest(tostring(key), KEYS)
-      return nil, ("%s: no setting '%s'%s"):format(place, key, near and (" (did you mean '%s'?)"):format(near) or "")
+---All jobs as an iterator: the next one; nil at the end; nil and a message.
+local function all_jobs(self)
+  return coroutine.wrap(function()
+    for index = 1, #self.sets do
+      local message = batches_of(self, index, coroutine.yield)
+      if message then
+        coroutine.yield(nil, message)
+        return nil
+      end
+    end
+    return nil
+  end)
+end
+
+---Writes one conversation, its id in front.
+local function write(out, text)
+  local blanks = (" "):rep(2 * INDENT)
+  local id = ('{\n%s"id": %d,'):format(blanks, out.count)
+  out.count = out.count + 1
+  if out.writer then return out.writer:add_text(id .. text:sub(2)) end
+  return true
+end
+
+---Why an item is not used at all; nil if it is.
+local function refused(self, set, sent, result)
+  if self.dedupe then
+    local first = self.seen[result.identity]
+    if first then return "duplicate" end
+    self.seen[result.identity] = true
+  end
+  if result.kind ~= "" then
+    self.contaminated[#self.contaminated + 1] = json.object("item", sent.where, "data_set", set.name, "shares",
+      result.kind, "with", result.place)
+    if self.contamination == "drop" then return "in a benchmark" end
+  end
+end
+
+---Takes one item's result in its turn.
+local function take(self, set, sent, result)
+  local stats = set.stats
+  local why = refused(self, set, sent, result)
+  if why then
+    stats.dropped[why] = stats.dropped[why] + 1
+    return nil
+  end
+  local out = sent.held and self.held_out or self.train
+  for _, draw in ipairs(result.draws) do
+    if draw.too_long then
+      stats.dropped["too long"] = stats.dropped["too long"] + 1
+    else
+      local ok, message = write(out, draw.text)
+      if not ok then return message end
+      summaries.count(stats, draw, sent.held)
     end
   end
-  if type(entry.data_path) ~= "string" then return nil, place .. ": 'data_path' is missing" end
-  local task = entry.task_name or "nl2sqlite"
-  local dialect = type(task) == "string" and prompts.dialect(task)
-  if not dialect then return nil, ("%s: no task '%s' (nl2sqlite)"):format(place, tostring(task)) end
-  local sample_num = entry.sample_num or -1
-  if math.type(sample_num) ~= "integer" then return nil, place .. ": 'sample_num' is not an integer" end
-  local split = entry.split or "train"
-  if split ~= "train" and split ~= "test" then return nil, place .. ": 'split' is neither 'train' nor 'test'" end
-  local path, message = data_file(entry.data_path, source)
-  if not path then return nil, place .. ": " .. message end
-  return { name = name, path = path, task = task, dialect = dialect, sample_num = sample_num, total = entry.sum_num,
-    split = split, data_aug = entry.data_aug ~= false, prompt = entry.prompt }
+  self.bar:update(self.train.count + self.held_out.count)
 end
 
----Does the file hold a list of items, not a config?
-local function is_item_file(path)
-  local file = io.open(path, "r")
-  if not file then return false end
-  local first = file:read(64)
-  file:close()
-  return path:find "%.jsonl$" ~= nil or first ~= nil and first:find "^%s*%[" ~= nil
-end
-
----The data sets of a split. A file of items was asked for by its own name: it is taken whatever the split.
-local function of_split(list, split, source)
-  if split == "all" then return list, {} end
-  local kept, others = {}, {}
-  for _, set in ipairs(list) do
-    if set.split == split then kept[#kept + 1] = set else others[#others + 1] = set.name end
+local function take_batch(self, packed)
+  local batch = table.remove(self.sent, 1)
+  local set = self.sets[batch.index]
+  for i, result in ipairs(jobs.results(packed)) do
+    local message = take(self, set, batch.items[i], result)
+    if message then return message end
   end
-  if #kept > 0 then return kept, others end
-  return nil, ("%s: no data set of the split '%s' (%s: ask for split=%s)"):format(source, split,
-    table.concat(others, ", "), split == "train" and "test" or "train")
 end
 
----The data sets of a config (the original's JSON, or Lua), in its order. A file of items is one data set.
----@param source string
----@param split "train"|"test"|"all"
----@return table[]? datasets
----@return string[]|string|nil others  names of the data sets of the other split; a message
-local function read_datasets(source, split)
-  if is_item_file(source) then
-    local name = fs.basename(source):gsub("%.jsonl?$", "")
-    local one, message = dataset_of(name, { data_path = source, task_name = name:match "_(nl2%a+)$" }, source)
-    if not one then return nil, message end
-    return { one }, {}
+---The files of conversations, unless nothing is to be written.
+local function open_writer(o, path)
+  if o.dry_run or not path then return nil end
+  local ok, message = fs.mkdir(fs.dirname(path))
+  if not ok then return nil, message end
+  return json.writer(path, { indent = INDENT })
+end
+
+local function expected(sets)
+  local total = 0
+  for _, set in ipairs(sets) do
+    local counted = set.sample_num >= 0 and set.sample_num or set.total
+    if not counted or counted < 1 then return nil end
+    total = total + math.floor(counted * set.weight)
   end
-  local entries, message = config.load(source)
-  if not entries then return nil, message end
-  local list, names = {}, #entries > 0 and entries or json.keys(entries)
-  for i, name in ipairs(names) do
-    local entry = entries[name] or name
-    if #entries > 0 then name = type(entry) == "table" and entry.name or "number " .. i end
-    list[i], message = dataset_of(name, entry, source)
-    if not list[i] then return nil, message end
+  return total
+end
+
+---Puts the files in their places.
+local function finish(self, o)
+  if self.train.count + self.held_out.count == 0 then return nil, o.datasets .. ": no items" end
+  for _, out in ipairs { self.train, self.held_out } do
+    if out.writer then
+      local ok, message = out.writer:commit()
+      if not ok then return nil, message end
+    end
   end
-  if #list == 0 then return nil, source .. ": no data sets" end
-  return of_split(list, split, source)
-end
-
----Parses a schema text, once per text.
-local function structure_of(self, text)
-  local known = self.parsed[text]
-  if not known then
-    if self.parsed_count == PARSED_AT_MOST then self.parsed, self.parsed_count = {}, 0 end
-    known = sq.schema.parse(text)
-    self.parsed[text], self.parsed_count = known, self.parsed_count + 1
+  if #self.contaminated > 0 and not o.dry_run then
+    return json.write(o.out .. ".contamination.json", json.array(self.contaminated), { indent = 1 })
   end
-  return known
+  return true
 end
 
----The fields of a processed item, or what is wrong with it.
-local function fields(item)
-  local out, wrong = {}, nil
-  for key, names in pairs { db_name = { "db_name", "db_id" }, question = { "question" }, db_schema = { "db_schema" },
-    sql = { "sql", "SQL", "query" }, evidence = { "evidence" } } do
-    local value, why = items.text(item, table.unpack(names))
-    wrong = wrong or why
-    out[key] = value
+---What does not go together in the options.
+local function fault(o)
+  if o.max_length and not o.tokenizer then return "'max_length' counts tokens: 'tokenizer' says whose" end
+  if o.trim and not o.max_length then return "'trim' wants 'max_length'" end
+  if o.held_out and o.held_out > 0 and not o.held_out_file then
+    return "'held_out' wants 'held_out_file', the file of the conversations that are held out"
   end
-  if wrong then return nil, wrong end
-  for _, key in ipairs { "db_name", "question", "db_schema", "sql" } do
-    if not out[key] then return nil, ("'%s' is missing"):format(key) end
-  end
-  out.evidence = out.evidence or ""
-  return out
-end
-
----The item after augmentation: its schema as text and its SQL.
-local function augmented(self, set, item, where, number)
-  local structure = structure_of(self, item.db_schema)
-  if #structure.tables == 0 then return nil, where .. ": 'db_schema' is not an M-Schema text: no table in it" end
-  local sample = augment.sample { structure = structure, sql = item.sql,
-    question = item.question, evidence = item.evidence, db_name = item.db_name, dialect = set.dialect, where = where }
-  local result, message = augment.run(sample, self.steps, self.seed, set.name, number)
-  if not result then return nil, message end
-  return { question = result.question, evidence = result.evidence, schema = result.schema:text(),
-    dialect = set.dialect }, result.sql
-end
-
-local function add_item(self, set, raw, where, number)
-  local item, wrong = fields(raw)
-  if not item then return where .. ": " .. wrong end
-  local asked = { question = item.question, evidence = item.evidence, schema = item.db_schema, dialect = set.dialect }
-  local answer = item.sql
-  if set.data_aug and self.aug then
-    asked, answer = augmented(self, set, item, where, number)
-    if not asked then return answer end
-    set.augmented = set.augmented + 1
-  end
-  local talk = prompts.conversation(set.prompt_fn, asked, answer)
-  local record = json.object("id", self.count, "conversations", {
-    json.object("role", "user", "content", talk[1].content),
-    json.object("role", "assistant", "content", talk[2].content),
-  }, "sql_type", set.dialect, "task", set.task, "db_name", item.db_name, "question", asked.question, "evidence",
-    asked.evidence, "sql", item.sql)
-  if self.writer then
-    local ok
-    ok, wrong = self.writer:add(record)
-    if not ok then return wrong end
-  end
-  self.count, set.used = self.count + 1, set.used + 1
-  set.characters = set.characters + (utf8.len(talk[1].content) or #talk[1].content)
-  self.bar:update(self.count)
-end
-
----Which positions of the file are used; nil: all of them.
-local function sampled(self, set)
-  if set.sample_num < 0 then return nil end
-  local count, message = items.each(set.path, function() end)
-  if not count then return nil, message end
-  local picked = {}
-  local rng = random.stream(self.seed, set.name, "sample")
-  for _, number in ipairs(rng:sample(count, math.min(count, set.sample_num))) do picked[number] = true end
-  return picked
-end
-
-local function add_dataset(self, set)
-  local picked, message = sampled(self, set)
-  if message then return nil, message end
-  set.prompt_fn, message = prompts.load(set.prompt or self.prompt)
-  if not set.prompt_fn then return nil, message end
-  set.used, set.augmented, set.characters = 0, 0, 0
-  set.items, message = items.each(set.path, function(item, where, number)
-    if picked == nil or picked[number] then return add_item(self, set, item, where, number) end
-  end)
-  return set.items, message
-end
-
----The file of conversations, unless nothing is to be written.
-local function open_writer(o)
-  if o.dry_run then return nil end
-  return json.writer(o.out, { indent = 2 })
 end
 
 ---@class sqlune.data.AssembleOpts
@@ -198,55 +163,63 @@ end
 ---@field aug? boolean      false: no augmentation at all, for test sets; default true
 ---@field augment? string   a Lua file with augmentations of one's own
 ---@field prompt? string    "zh" (default), "en", or a Lua file
+---@field tokenizer? string folder of a model whose tokenizer and chat template count tokens
+---@field max_length? integer  conversations with more tokens are left out
+---@field trim? boolean     rather drop what nobody needs from the schema of a long one
+---@field dedupe? boolean   leave out items that stand twice (database, question, SQL)
+---@field held_out? number  a share of the databases whose items go to held_out_file
+---@field held_out_file? string
+---@field against? string[] benchmarks whose items must not be trained on
+---@field contamination? "report"|"drop"  what happens to items that stand in one; default "report"
+---@field workers? integer  0 (default): one a processor
 ---@field dry_run? boolean  do everything but write
 
 ---@class sqlune.data.AssembleSummary
----@field items integer
+---@field items integer     conversations for training
+---@field held_out integer  conversations held out
 ---@field path string
 ---@field left_out string[]  data sets of the other split
----@field rows any[][]  data set, task, items, used, augmented, mean characters of a prompt
+---@field columns string[]
+---@field rows any[][]      a data set each
+---@field types any[][]     an sql_type each
+---@field contaminated table[]  {item=, data_set=, shares=, with=}
 
 ---Assembles a training or test set. Nothing is left half-written when something is wrong.
 ---@param o sqlune.data.AssembleOpts
 ---@return sqlune.data.AssembleSummary? summary
 ---@return string? message
 local function assemble(o)
-  local sets, left_out = read_datasets(o.datasets, o.split or "train")
+  local wrong = fault(o)
+  if wrong then return nil, wrong end
+  local sets, left_out = datasets.read(o.datasets, o.split)
   if not sets then return nil, left_out end
-  local steps, message
-  if o.augment then
-    steps, message = augment.load(o.augment)
-  else
-    steps = augment.standard()
-  end
-  if not steps then return nil, message end
-  local total = 0
-  for _, set in ipairs(sets) do
-    local counted = set.sample_num >= 0 and set.sample_num or set.total
-    total = total and counted and counted > 0 and total + counted
-  end
-  local ok
-  if not o.dry_run then
-    ok, message = fs.mkdir(fs.dirname(o.out))
-    if not ok then return nil, message end
-  end
-  local writer <close>, unwritable = open_writer(o)
+  for _, set in ipairs(sets) do set.stats = summaries.new() end
+  local against = o.against and #o.against > 0 and o.against or nil
+  local argument = jobs.argument { sets = sets, seed = o.seed or 1, aug = o.aug ~= false, augment = o.augment,
+    prompt = o.prompt or "zh", max_length = o.max_length, trim = o.trim, tokenizer = o.tokenizer, indent = INDENT,
+    dedupe = o.dedupe, against = against }
+  local train_writer <close>, unwritable = open_writer(o, o.out)
   if unwritable then return nil, unwritable end
-  local bar <close> = progress.bar { label = "assemble", total = total or nil }
-  local self = { writer = writer, bar = bar, steps = steps, seed = o.seed or 1, aug = o.aug ~= false,
-    prompt = o.prompt or "zh", parsed = {}, parsed_count = 0, count = 0 }
-  local rows = {}
-  for i, set in ipairs(sets) do
-    ok, message = add_dataset(self, set)
-    if not ok then return nil, message end
-    rows[i] = { set.name, set.task, set.items, set.used, set.augmented, set.characters // math.max(set.used, 1) }
+  local held, message
+  if o.held_out and o.held_out > 0 then
+    held, message = choose.held_out(sets, o.held_out, o.seed or 1)
+    if not held then return nil, message end
   end
-  if self.count == 0 then return nil, o.datasets .. ": no items" end
-  if writer then
-    ok, message = writer:commit()
-    if not ok then return nil, message end
-  end
-  return { items = self.count, path = o.out, left_out = left_out, rows = rows }
+  local held_writer <close>, refusal = open_writer(o, held and o.held_out_file)
+  if refusal then return nil, refusal end
+  local bar <close> = progress.bar { label = "assemble", total = expected(sets) }
+  local self = { sets = sets, seed = o.seed or 1, held = held, dedupe = o.dedupe, seen = {}, sent = {}, bar = bar,
+    contaminated = {}, contamination = o.contamination, train = { count = 0, writer = train_writer },
+    held_out = { count = 0, writer = held_writer } }
+  local ok
+  ok, message = parallel.each({ module = "sqlune.data.compose_jobs", argument = argument, workers = o.workers,
+    jobs = all_jobs(self) }, function(packed) return take_batch(self, packed) end)
+  if ok then ok, message = finish(self, o) end
+  if not ok then return nil, message end
+  local summary = summaries.of(sets, o.tokenizer ~= nil)
+  summary.items, summary.held_out, summary.path = self.train.count, self.held_out.count, o.out
+  summary.left_out, summary.contaminated = left_out, self.contaminated
+  return summary
 end
 
 return assemble

@@ -13,10 +13,9 @@ local sq = require "sqlune"
 local json = sq.json
 
 local PARSED_AT_MOST = 1000 -- schemas kept parsed; one per database in practice
-local SQL_KEYS = { "sql", "SQL", "query", "cypher", "ngql" }
 local TRIMS = 6 -- how often a long sample's schema is made smaller
 
-local M = {}
+local M = { sql_keys = { "sql", "SQL", "query", "cypher", "ngql" } } -- names under which items have their statement
 
 ---@class sqlune.data.ComposerOpts
 ---@field seed? integer      default 1
@@ -35,11 +34,9 @@ Composer.__index = Composer
 ---@return sqlune.data.Composer? composer
 ---@return string? message
 function M.new(o)
-  local steps, message = augment.standard(), nil
-  if o.augment then
-    steps, message = augment.load(o.augment)
-    if not steps then return nil, message end
-  end
+  local steps, message
+  if o.augment then steps, message = augment.load(o.augment) else steps = augment.standard() end
+  if not steps then return nil, message end
   return setmetatable({ seed = o.seed or 1, aug = o.aug ~= false, steps = steps, prompt = o.prompt or "zh",
     max_length = o.max_length, trim = o.trim, count = o.count, parsed = {}, parsed_count = 0 }, Composer)
 end
@@ -82,7 +79,7 @@ function M.fields(task, raw)
   take("question", "question")
   take("db_schema", "db_schema")
   take("evidence", "evidence")
-  take("sql", table.unpack(SQL_KEYS))
+  take("sql", table.unpack(M.sql_keys))
   if wrong then return nil, wrong end
   for _, key in ipairs(task.needs) do
     if not item[key] then return nil, ("'%s' is missing"):format(key) end
@@ -92,7 +89,7 @@ function M.fields(task, raw)
   if wrong then return nil, wrong end
   item.evidence = item.evidence or ""
   for _, key in ipairs { "candidates", "evidences", "answer", "questions", "pred_sql_res" } do
-    if raw[key] ~= json.null then item[key] = raw[key] end
+    if raw[key] ~= json.null then item[key] = raw[key] end -- as the task checked them
   end
   return item
 end

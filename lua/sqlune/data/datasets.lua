@@ -6,7 +6,8 @@ local fs, json = sq.fs, sq.json
 
 local M = {}
 
-local KEYS = { "name", "data_path", "sample_num", "sum_num", "task_name", "data_aug", "prompt", "dialect", "weight" }
+local KEYS = { "name", "data_path", "sample_num", "sum_num", "task_name", "data_aug", "prompt", "split", "dialect",
+  "weight" }
 
 ---@class sqlune.data.Dataset
 ---@field name string
@@ -16,6 +17,7 @@ local KEYS = { "name", "data_path", "sample_num", "sum_num", "task_name", "data_
 ---@field sample_num integer   so many items are drawn; -1: all
 ---@field weight number        each item that often: 2.5 is twice, and half of them a third time
 ---@field total integer?       as the config says
+---@field split "train"|"test"
 ---@field data_aug boolean
 ---@field prompt string?       zh, en, or a Lua file
 
@@ -46,6 +48,8 @@ local function fault(entry)
   local weight = entry.weight or 1
   if type(weight) ~= "number" or weight <= 0 or weight > 1000 then return "'weight' is not a number above 0" end
   if type(entry.data_aug or false) ~= "boolean" then return "'data_aug' is neither true nor false" end
+  local split = entry.split or "train"
+  if split ~= "train" and split ~= "test" then return "'split' is neither 'train' nor 'test'" end
   if entry.prompt ~= nil and type(entry.prompt) ~= "string" then return "'prompt' is not a text" end
 end
 
@@ -79,7 +83,8 @@ local function dataset_of(name, entry, source)
   local path, message = data_file(entry.data_path, source)
   if not path then return nil, place .. message end
   return { name = name, path = path, task = task, dialect = dialect, sample_num = entry.sample_num or -1,
-    weight = entry.weight or 1, total = entry.sum_num, data_aug = entry.data_aug ~= false, prompt = entry.prompt }
+    weight = entry.weight or 1, total = entry.sum_num, split = entry.split or "train",
+    data_aug = entry.data_aug ~= false, prompt = entry.prompt }
 end
 
 ---Does the file hold a list of items, not a config?
@@ -98,15 +103,29 @@ local function task_in(name)
   end
 end
 
+---The data sets of a split. A file of items was asked for by its own name: it is taken whatever the split.
+local function of_split(list, split, source)
+  if split == "all" then return list, {} end
+  local kept, others = {}, {}
+  for _, set in ipairs(list) do
+    if set.split == split then kept[#kept + 1] = set else others[#others + 1] = set.name end
+  end
+  if #kept > 0 then return kept, others end
+  return nil, ("%s: no data set of the split '%s' (%s: ask for split=%s)"):format(source, split,
+    table.concat(others, ", "), split == "train" and "test" or "train")
+end
+
 ---The data sets of a config (the original's JSON, or Lua), in its order. A file of items is one data set.
 ---@param source string
+---@param split? "train"|"test"|"all"  default "train"
 ---@return sqlune.data.Dataset[]? datasets
----@return string? message
-function M.read(source)
+---@return string[]|string|nil others  names of the data sets of the other split; a message
+function M.read(source, split)
   if is_item_file(source) then
     local name = fs.basename(source):gsub("%.jsonl?$", "")
     local one, message = dataset_of(name, { data_path = source, task_name = task_in(name) }, source)
-    return one and { one }, message
+    if not one then return nil, message end
+    return { one }, {}
   end
   local entries, message = config.load(source)
   if not entries then return nil, message end
@@ -118,7 +137,7 @@ function M.read(source)
     if not list[i] then return nil, message end
   end
   if #list == 0 then return nil, source .. ": no data sets" end
-  return list
+  return of_split(list, split or "train", source)
 end
 
 return M

@@ -112,6 +112,13 @@ local writer = {}
 ---@return string? code
 function writer:add(value) end
 
+---Adds one item that is JSON already, as json.encode printed it: an indented one with its further lines set in.
+---@param text string
+---@return sqlune.json.Writer? self
+---@return string? message
+---@return string? code
+function writer:add_text(text) end
+
 ---Puts the file in its place and closes the writer. Closing without it drops the file.
 ---@return boolean? ok
 ---@return string? message

@@ -1,5 +1,6 @@
--- The Chinese prompt for nGQL. Heading, expert (NebulaGraph) and fence are those of XiYan-SQL's released code; the sentence is
--- sqlune's own, after nl2sql_zh.lua. item: question, evidence, schema (of the graph). A copy is a prompt of your own.
+-- The Chinese prompt for nGQL. Heading, expert (NebulaGraph) and fence are those of XiYan-SQL's released code; the
+-- sentence is sqlune's own, after nl2sql_zh.lua. item: question, evidence, schema (of the graph). A copy is a
+-- prompt of your own.
 return function(item)
   return ([[
 你是一名NebulaGraph专家，现在需要阅读并理解下面的【图数据库schema】描述，以及可能用到的【参考信息】，并运用nGQL知识生成nGQL语句回答【用户问题】。

@@ -1,6 +1,6 @@
 -- The English prompt for choosing among candidates: the layout of sql2select_zh.lua. The words are sqlune's own.
--- item: question, evidence, schema, dialect, candidates ({sql=, result=} each), answer (the right one's place, if known).
--- The second value returned is the answer's text.
+-- item: question, evidence, schema, dialect, candidates ({sql=, result=} each), answer (the right one's place, if
+-- known). The second value returned is the answer's text.
 return function(item)
   local blocks, names = {}, {}
   for i, one in ipairs(item.candidates) do

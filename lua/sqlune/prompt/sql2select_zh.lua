@@ -1,7 +1,6 @@
--- The Chinese prompt for choosing among candidates. The layout and the last line are those of XiYan-SQL's released code,
--- the first sentence is sqlune's own.
--- item: question, evidence, schema, dialect, candidates ({sql=, result=} each), answer (the right one's place, if known).
--- The second value returned is the answer's text.
+-- The Chinese prompt for choosing among candidates. The layout and the last line are those of XiYan-SQL's released
+-- code, the first sentence is sqlune's own. item: question, evidence, schema, dialect, candidates ({sql=, result=}
+-- each), answer (the right one's place, if known). The second value returned is the answer's text.
 return function(item)
   local blocks, names = {}, {}
   for i, one in ipairs(item.candidates) do
