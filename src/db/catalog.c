@@ -60,18 +60,83 @@ bool sqn_text_list_equal(const sqn_text_list *a, const sqn_text_list *b) {
     return true;
 }
 
+void sqn_schema_mark_unique(sqn_schema_table *t, size_t primary_key_columns) {
+    for (size_t i = 0; i < t->column_count; i++) {
+        sqn_schema_column *column = &t->columns[i];
+        if (column->primary_key) {
+            column->unique = primary_key_columns == 1;
+            continue;
+        }
+        for (size_t k = 0; k < t->unique_keys.n; k++) {
+            const sqn_text_list *key = &t->unique_keys.items[k];
+            if (key->n == 1 && sqn_text_equal(key->items[0], column->name)) column->unique = true;
+        }
+    }
+}
+
+/* ---- reading ---- */
+
+static bool named(const char *const *names, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
+bool sqn_catalog_wants(const sqn_catalog_options *o, const char *table) {
+    if (o->include != NULL) return named(o->include, o->include_count, table);
+    return o->ignore == NULL || !named(o->ignore, o->ignore_count, table);
+}
+
+sqn_status sqn_catalog_check_names(const sqn_catalog_options *o, const sqn_result *tables,
+                                   int column, sqn_err *e) {
+    const char *const *names = o->include ? o->include : o->ignore;
+    size_t n = o->include ? o->include_count : o->ignore ? o->ignore_count : 0;
+    for (size_t i = 0; i < n; i++) {
+        bool found = false;
+        for (int64_t k = 0; k < tables->rows && !found; k++)
+            found = strcmp(tables->cells[k * tables->columns + column].as.bytes, names[i]) == 0;
+        if (!found)
+            return SQN_FAIL(e, SQN_NOTFOUND, "%s: there is no table '%s'",
+                            o->include ? "include_tables" : "ignore_tables", names[i]);
+    }
+    return SQN_OK;
+}
+
+sqn_status sqn_catalog_command(sqn_conn *c, const char *sql, sqn_err *e) {
+    static const sqn_run_options ours = {.trusted = true};
+    const sqn_cell *row;
+    SQN_TRY(sqn_conn_run(c, sql, strlen(sql), &ours, e));
+    sqn_status status = sqn_conn_next(c, &row, e);
+    sqn_conn_finish(c);
+    return status;
+}
+
+typedef sqn_status (*reader)(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s, sqn_err *e);
+
+static const struct {
+    const char *dialect;
+    reader read;
+} readers[] = {
+    {"sqlite", sqn_catalog_sqlite_read},
+};
+
 sqn_status sqn_catalog_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema **out,
                             sqn_err *e) {
     sqn_status status;
-    const char *db_id = o->db_id ? o->db_id : "Anonymous";
+    const char *db_id = o->db_id ? o->db_id : "Anonymous", *dialect = c->driver->dialect;
+    reader read = NULL;
     if (o->include != NULL && o->ignore != NULL)
         return SQN_FAIL(e, SQN_MISUSE, "give 'include_tables' or 'ignore_tables', not both");
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (strcmp(readers[i].dialect, dialect) == 0) read = readers[i].read;
+    if (read == NULL)
+        return SQN_FAIL(e, SQN_MISUSE, "schemas of the dialect '%s' cannot be read", dialect);
     sqn_schema *s = sqn_schema_new(e);
     if (s == NULL) return SQN_NOMEM;
     SQN_GOTO(sqn_schema_text(s, db_id, strlen(db_id), &s->db_id, e));
     if (o->schema != NULL)
         SQN_GOTO(sqn_schema_text(s, o->schema, strlen(o->schema), &s->schema, e));
-    SQN_GOTO(sqn_catalog_sqlite_read(c, o, s, e));
+    SQN_GOTO(read(c, o, s, e));
     *out = s;
     return SQN_OK;
 fail:

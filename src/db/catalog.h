@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/buf.h"
 #include "db/driver.h"
 
 typedef struct sqn_text {
@@ -94,13 +95,50 @@ bool sqn_text_list_equal(const sqn_text_list *a, const sqn_text_list *b);
 sqn_status sqn_catalog_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema **out /* owned */,
                             sqn_err *e);
 
-/* Per dialect. */
+/* Per dialect; the schema's name and db_id are set. */
 sqn_status sqn_catalog_sqlite_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
                                    sqn_err *e);
+sqn_status sqn_catalog_postgresql_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
+                                       sqn_err *e);
+
+/* What the dialects share. */
+bool sqn_catalog_wants(const sqn_catalog_options *o, const char *table);
+/* Every name that the caller gave must stand in that column of the result. */
+sqn_status sqn_catalog_check_names(const sqn_catalog_options *o, const sqn_result *tables,
+                                   int column, sqn_err *e);
+sqn_status sqn_catalog_command(sqn_conn *c, const char *sql, sqn_err *e); /* ours, without rows */
+/* Sets `unique` of the columns: alone in the primary key, or alone in a unique key. */
+void sqn_schema_mark_unique(sqn_schema_table *t, size_t primary_key_columns);
+
+/* What a value of an example query gives. */
+typedef enum sqn_example {
+    SQN_EXAMPLE_TEXT,
+    SQN_EXAMPLE_ONLY, /* a date: it stands for all */
+    SQN_EXAMPLE_SKIP, /* as if it were not there */
+    SQN_EXAMPLE_NONE  /* the column has none */
+} sqn_example;
+
+/* How the examples of one table's columns are fetched. */
+typedef struct sqn_examples {
+    sqn_conn *conn;
+    sqn_schema *schema;
+    char quote;              /* around names */
+    const char *schema_name; /* before the table; NULL: none */
+    bool percent_names;      /* a name with %(x)s has no examples */
+    /* Reopens the transaction that a failed query broke; NULL: none is broken. */
+    sqn_status (*recover)(sqn_conn *c, sqn_err *e);
+    /* The value's text, appended to `to`; NULL: as SQLite's values print. `type`: the server's
+     * number of it. */
+    sqn_example (*text)(void *self, const sqn_cell *cell, unsigned type, sqn_buf *to);
+    void *self;
+    sqn_run_options run; /* timeout 0: a deadline of SQN_EXAMPLE_SECONDS */
+    bool slow;           /* a query ran out of time: the next ones look at the first rows only */
+} sqn_examples;
+#define SQN_EXAMPLE_SECONDS 2.0
 
 /* Up to five example values of a column, by the query of the original; no examples if it fails.
  * Fails itself only for ^C and memory. */
-sqn_status sqn_catalog_examples(sqn_conn *c, sqn_schema *s, const char *quote, sqn_text table,
-                                sqn_schema_column *column, sqn_err *e);
+sqn_status sqn_catalog_examples(sqn_examples *x, sqn_text table, sqn_schema_column *column,
+                                sqn_err *e);
 
 #endif

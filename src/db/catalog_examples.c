@@ -59,23 +59,23 @@ static bool has_named_percent(const char *s, size_t n) {
     return false;
 }
 
-/* The value's text; false for null, and for what the original fails on. */
-static bool value_text(const sqn_cell *cell, sqn_buf *to) {
+/* As Python prints what SQLite stores; text that is not UTF-8 is an error there. */
+static sqn_example stored_text(const sqn_cell *cell, sqn_buf *to) {
     switch (cell->kind) {
     case SQN_CELL_INT:
         sqn_buf_put_format(to, "%lld", (long long)cell->as.integer);
-        return true;
+        return SQN_EXAMPLE_TEXT;
     case SQN_CELL_DOUBLE:
         sqn_python_put_float(to, cell->as.real);
-        return true;
+        return SQN_EXAMPLE_TEXT;
     case SQN_CELL_TEXT:
         sqn_buf_put(to, cell->as.bytes, cell->length);
-        return !cell->bad_utf8;
+        return cell->bad_utf8 ? SQN_EXAMPLE_NONE : SQN_EXAMPLE_TEXT;
     case SQN_CELL_BLOB:
         sqn_python_put_bytes(to, cell->as.bytes, cell->length);
-        return true;
+        return SQN_EXAMPLE_TEXT;
     default:
-        return false;
+        return SQN_EXAMPLE_NONE;
     }
 }
 
@@ -84,53 +84,90 @@ static bool hides_all(const sqn_buf *t) { /* an e-mail address or a URL */
                         memmem(t->data, t->n, "https://", 8));
 }
 
-static sqn_status keep_examples(sqn_schema *s, const sqn_result *r, sqn_text_list *examples,
-                                sqn_err *e) {
-    sqn_status status = SQN_OK;
-    sqn_buf text = {0};
+/* Adds the value to the examples; *more: later values count too. */
+static sqn_status keep_value(sqn_examples *x, const sqn_cell *cell, unsigned type, sqn_buf *text,
+                             sqn_text_list *examples, bool *more, sqn_err *e) {
     sqn_text kept;
-    for (int64_t i = 0; i < r->rows; i++) {
-        text.n = 0;
-        if (!value_text(&r->cells[i * r->columns], &text) || hides_all(&text)) {
-            *examples = (sqn_text_list){NULL, 0};
-            break;
-        }
-        if (text.n == 0) continue;
-        SQN_GOTO(sqn_buf_status(&text, e));
-        SQN_GOTO(sqn_schema_text(s, text.data, text.n, &kept, e));
-        SQN_GOTO(sqn_schema_add_text(s, examples, kept, e));
+    text->n = 0;
+    sqn_example what = x->text ? x->text(x->self, cell, type, text) : stored_text(cell, text);
+    SQN_TRY(sqn_buf_status(text, e));
+    bool none = what == SQN_EXAMPLE_NONE || (what == SQN_EXAMPLE_TEXT && hides_all(text));
+    if (none || what == SQN_EXAMPLE_ONLY) *examples = (sqn_text_list){NULL, 0};
+    *more = !none && what != SQN_EXAMPLE_ONLY;
+    if (none || what == SQN_EXAMPLE_SKIP || text->n == 0) return SQN_OK;
+    SQN_TRY(sqn_schema_text(x->schema, text->data, text->n, &kept, e));
+    return sqn_schema_add_text(x->schema, examples, kept, e);
+}
+
+/* select distinct C from T where C is not null limit 5; of a slow table's first rows only. False:
+ * such a name has no examples. */
+static bool put_query(const sqn_examples *x, sqn_text table, sqn_text column, sqn_buf *sql) {
+    char q = x->quote;
+    if (memchr(column.at, q, column.n) || memchr(table.at, q, table.n)) return false;
+    sqn_buf_put_string(sql, "select distinct ");
+    sqn_buf_put_byte(sql, q);
+    sqn_buf_put(sql, column.at, column.n);
+    sqn_buf_put_byte(sql, q);
+    sqn_buf_put_string(sql, x->slow ? " from (select * from " : " from ");
+    if (x->schema_name) {
+        sqn_buf_put_byte(sql, q);
+        sqn_buf_put_string(sql, x->schema_name);
+        sqn_buf_put_byte(sql, q);
+        sqn_buf_put_byte(sql, '.');
     }
-    status = sqn_buf_status(&text, e);
+    sqn_buf_put_byte(sql, q);
+    sqn_buf_put(sql, table.at, table.n);
+    sqn_buf_put_byte(sql, q);
+    sqn_buf_put_string(sql, x->slow ? " limit 10000) as first_rows where " : " where ");
+    sqn_buf_put_byte(sql, q);
+    sqn_buf_put(sql, column.at, column.n);
+    sqn_buf_put_byte(sql, q);
+    sqn_buf_put_string(sql, " is not null limit 5;");
+    if (sql->failed) return true;
+    if (x->percent_names && has_named_percent(sql->data, sql->n)) return false;
+    return !has_parameter(sql);
+}
+
+static sqn_status fetch(sqn_examples *x, const sqn_buf *sql, sqn_text_list *examples, sqn_err *e) {
+    sqn_buf text = {0};
+    sqn_run_options o = x->run;
+    const sqn_cell *row;
+    sqn_status status;
+    bool more = true;
+    double timeout = o.timeout > 0 ? o.timeout : SQN_EXAMPLE_SECONDS;
+    double most = x->conn->defaults.timeout;
+    o.timeout = timeout < most ? timeout : most;
+    SQN_GOTO(sqn_conn_run(x->conn, sql->data, sql->n, &o, e));
+    const sqn_driver *driver = x->conn->driver;
+    unsigned type = driver->column_type ? driver->column_type(x->conn, 0) : 0;
+    for (;;) {
+        SQN_GOTO(sqn_conn_next(x->conn, &row, e));
+        if (row == NULL) break;
+        if (more) SQN_GOTO(keep_value(x, &row[0], type, &text, examples, &more, e));
+    }
 fail:
+    if (status != SQN_OK) sqn_conn_finish(x->conn);
     sqn_buf_release(&text);
     return status;
 }
 
-sqn_status sqn_catalog_examples(sqn_conn *c, sqn_schema *s, const char *quote, sqn_text table,
-                                sqn_schema_column *column, sqn_err *e) {
-    sqn_buf sql = {0};
-    sqn_result *r = NULL;
-    sqn_err inner = SQN_ERR_INIT;
-    const char *const parts[] = {"select distinct ", " from ", " where ", " is not null limit 5;"};
-    const sqn_text names[] = {column->name, table, column->name};
-    for (int i = 0; i < 4; i++) {
-        sqn_buf_put_string(&sql, parts[i]);
-        if (i == 3) break;
-        sqn_buf_put_string(&sql, quote);
-        sqn_buf_put(&sql, names[i].at, names[i].n);
-        sqn_buf_put_string(&sql, quote);
+sqn_status sqn_catalog_examples(sqn_examples *x, sqn_text table, sqn_schema_column *column,
+                                sqn_err *e) {
+    sqn_status status = SQN_OK;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        sqn_buf sql = {0};
+        sqn_err inner = SQN_ERR_INIT;
+        bool possible = put_query(x, table, column->name, &sql);
+        status = sqn_buf_status(&sql, &inner);
+        if (status == SQN_OK && possible) status = fetch(x, &sql, &column->examples, &inner);
+        sqn_buf_release(&sql);
+        if (status == SQN_INTERRUPT || status == SQN_NOMEM)
+            return SQN_FAIL(e, status, "%s", inner.message);
+        if (status == SQN_OK) return SQN_OK;
+        column->examples = (sqn_text_list){NULL, 0}; /* a query that fails: none */
+        if (x->recover != NULL) SQN_TRY(x->recover(x->conn, e));
+        if (status != SQN_TIMEOUT || x->slow) return SQN_OK;
+        x->slow = true;
     }
-    sqn_status status = sqn_buf_status(&sql, e);
-    if (status == SQN_OK && !has_named_percent(sql.data, sql.n) && !has_parameter(&sql)) {
-        status = sqn_conn_query(c, sql.data, sql.n, NULL, &r, &inner);
-        if (status == SQN_OK)
-            status = keep_examples(s, r, &column->examples, e);
-        else if (status == SQN_INTERRUPT || status == SQN_NOMEM)
-            SQN_FAIL(e, status, "%s", inner.message);
-        else
-            status = SQN_OK; /* a query that fails means a column without examples */
-    }
-    sqn_result_release(r);
-    sqn_buf_release(&sql);
-    return status;
+    return SQN_OK;
 }

@@ -94,7 +94,7 @@ static sqn_status read_column(sqn_sqlite_table *t, const sqn_cell *row, sqn_sche
     column->nullable = row[NOT_NULL].as.integer == 0;
     column->comment = column->category = column->dim_or_meas = (sqn_text){"", 0};
     column->primary_key = contains(&t->primary_key, column->name);
-    return sqn_catalog_examples(t->conn, s, "`", t->name, column, e);
+    return sqn_catalog_examples(t->examples, t->name, column, e);
 }
 
 static sqn_status read_columns(sqn_sqlite_table *t, sqn_schema_table *out, sqn_err *e) {
@@ -111,22 +111,9 @@ fail:
     return status;
 }
 
-static void mark_unique(const sqn_sqlite_table *t, sqn_schema_table *out) {
-    for (size_t i = 0; i < out->column_count; i++) {
-        sqn_schema_column *column = &out->columns[i];
-        if (column->primary_key) {
-            column->unique = t->primary_key.n == 1;
-            continue;
-        }
-        for (size_t k = 0; k < out->unique_keys.n; k++) {
-            const sqn_text_list *key = &out->unique_keys.items[k];
-            if (key->n == 1 && sqn_text_equal(key->items[0], column->name)) column->unique = true;
-        }
-    }
-}
-
 static sqn_status read_table(sqn_conn *c, sqn_schema *s, const sqn_cell *row, sqn_err *e) {
-    sqn_sqlite_table t = {.conn = c, .schema = s};
+    sqn_examples examples = {.conn = c, .schema = s, .quote = '`', .percent_names = true};
+    sqn_sqlite_table t = {.conn = c, .schema = s, .examples = &examples};
     SQN_TRY(sqn_sqlite_keep(s, &row[0], &t.name, e));
     SQN_TRY(sqn_sqlite_keep(s, &row[1], &t.sql, e));
     sqn_schema_table *out = sqn_schema_add_table(s, e);
@@ -136,40 +123,12 @@ static sqn_status read_table(sqn_conn *c, sqn_schema *s, const sqn_cell *row, sq
     sqn_status status = read_columns(&t, out, e);
     if (status != SQN_OK) return sqn_err_prefix(e, status, "table '%s'", t.name.at);
     SQN_TRY(sqn_sqlite_indexes(&t, out, e));
-    mark_unique(&t, out);
+    sqn_schema_mark_unique(out, t.primary_key.n);
     return sqn_sqlite_foreign_keys(&t, e);
-}
-
-static bool named(const char *const *names, size_t n, const char *name) {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], name) == 0) return true;
-    return false;
 }
 
 static int by_first_cell(const void *a, const void *b) {
     return strcmp((*(const sqn_cell *const *)a)->as.bytes, (*(const sqn_cell *const *)b)->as.bytes);
-}
-
-/* Every name that the caller gave must exist. */
-static sqn_status check_names(const char *const *names, size_t n, const sqn_result *r,
-                              const char *option, sqn_err *e) {
-    for (size_t i = 0; i < n; i++) {
-        bool found = false;
-        for (int64_t k = 0; k < r->rows && !found; k++)
-            found = strcmp(r->cells[k * r->columns].as.bytes, names[i]) == 0;
-        if (!found)
-            return SQN_FAIL(e, SQN_NOTFOUND, "%s: there is no table '%s'", option, names[i]);
-    }
-    return SQN_OK;
-}
-
-/* Runs a statement of ours that has no rows. */
-static sqn_status command(sqn_conn *c, const char *sql, sqn_err *e) {
-    const sqn_cell *row;
-    SQN_TRY(sqn_conn_run(c, sql, strlen(sql), &ours, e));
-    sqn_status status = sqn_conn_next(c, &row, e);
-    sqn_conn_finish(c);
-    return status;
 }
 
 static sqn_status read_tables(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
@@ -183,18 +142,14 @@ static sqn_status read_tables(sqn_conn *c, const sqn_catalog_options *o, sqn_sch
     sqn_buf_put_format(&sql, list, o->view_support ? "view" : "table");
     SQN_GOTO(sqn_buf_status(&sql, e));
     SQN_GOTO(sqn_conn_query(c, sql.data, sql.n, &ours, &r, e));
-    SQN_GOTO(check_names(o->include, o->include_count, r, "include_tables", e));
-    SQN_GOTO(check_names(o->ignore, o->ignore_count, r, "ignore_tables", e));
+    SQN_GOTO(sqn_catalog_check_names(o, r, 0, e));
     rows = sqn_calloc((size_t)r->rows, sizeof *rows, e);
     if (rows == NULL) status = SQN_NOMEM;
     if (rows == NULL) goto fail;
     for (int64_t i = 0; i < r->rows; i++) rows[i] = &r->cells[i * r->columns];
     qsort(rows, (size_t)r->rows, sizeof *rows, by_first_cell);
     for (int64_t i = 0; i < r->rows; i++) {
-        const char *name = rows[i][0].as.bytes;
-        if (o->include != NULL && !named(o->include, o->include_count, name)) continue;
-        if (o->ignore != NULL && named(o->ignore, o->ignore_count, name)) continue;
-        SQN_GOTO(read_table(c, s, rows[i], e));
+        if (sqn_catalog_wants(o, rows[i][0].as.bytes)) SQN_GOTO(read_table(c, s, rows[i], e));
     }
 fail:
     sqn_free(rows);
@@ -209,8 +164,8 @@ sqn_status sqn_catalog_sqlite_read(sqn_conn *c, const sqn_catalog_options *o, sq
         return SQN_FAIL(e, SQN_NOTFOUND, "a SQLite database has one schema, 'main', not '%s'",
                         o->schema);
     /* One transaction: one moment of the database, and one lock instead of thousands. */
-    SQN_TRY(command(c, "BEGIN", e));
+    SQN_TRY(sqn_catalog_command(c, "BEGIN", e));
     sqn_status status = read_tables(c, o, s, e);
-    sqn_status ended = command(c, "COMMIT", status == SQN_OK ? e : NULL);
+    sqn_status ended = sqn_catalog_command(c, "COMMIT", status == SQN_OK ? e : NULL);
     return status == SQN_OK ? ended : status;
 }

@@ -8,6 +8,7 @@
 typedef struct sqn_sqlite_table {
     sqn_conn *conn;
     sqn_schema *schema;
+    sqn_examples *examples;
     sqn_text name, sql;        /* its CREATE statement */
     sqn_text_list primary_key; /* in the key's order */
     sqn_text_lists automatic;  /* columns of automatic indexes */
