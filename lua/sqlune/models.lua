@@ -152,6 +152,7 @@ end
 ---@field train? boolean|fun(name: string): boolean
 ---@field tokenizer? boolean  false: do not load it
 ---@field wrap? fun(name: string, linear: table): any
+---@field plain? boolean     the model alone, also where the folder has an adapter
 
 ---A model from a Hugging Face folder, and its tokenizer if the folder has one. Without a dtype the weights stay as
 ---stored; with `train` the parameters want gradients, or those whose names it accepts; `wrap` as in sq.nn.parameters.
@@ -164,6 +165,7 @@ function M.load(folder, opts)
   opts = opts or {}
   local shape, config, code = M.shape_of(folder)
   if not shape then return nil, config, code end
+  if config.use_moe_lora == true and not opts.plain then return sq.momq.load(folder, opts) end
   local stored, message
   stored, message, code = sq.safetensors.load(folder)
   if not stored then return nil, message, code end
@@ -265,6 +267,7 @@ function Model:logits(hidden, at) return self.output(hidden, at) end
 ---@field z_loss? number     weight of log(sum of exp(logits))^2 (0)
 ---@field checkpoint? boolean layers keep no activations: backward makes them again
 ---@field embedded? fun(x: userdata): userdata  changes the embeddings (noise)
+---@field at? table          goes to every layer as part of its context
 
 ---Sum of the losses of a batch's labelled tokens, as one number on the tape.
 ---@param batch sqlune.data.Batch  ids, targets (shifted: the token that should follow), starts
@@ -273,6 +276,7 @@ function Model:loss_sum(batch, o)
   o = o or {}
   local at, terms = M.packed(batch.starts), { smoothing = o.smoothing or 0, z_loss = o.z_loss or 0 }
   at.training, at.checkpoint, at.embedded = sq.grad_enabled(), o.checkpoint, o.embedded
+  for key, value in pairs(o.at or {}) do at[key] = value end
   local hidden = self:hidden(batch.ids, at)
   if self.output.adapter then return ops.cross_entropy(self:logits(hidden, at), batch.targets, terms) end
   return ops.linear_cross_entropy(hidden, self.output.weight, batch.targets, terms)
@@ -291,7 +295,7 @@ function Model:generate(ids, opts) return sq.generate.run(self, { ids }, opts)[1
 
 ---Writes config.json, model.safetensors and, given a tokenizer's folder, its files. Atomic file by file, weights last.
 ---@param folder string
----@param opts? {tokenizer_from?: string, dtype?: string}
+---@param opts? {tokenizer_from?: string, config?: table, tensors?: table<string, userdata>}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -300,7 +304,7 @@ function Model:save(folder, opts)
   local ok, message, code = fs.mkdir(folder)
   if not ok then return nil, message, code end
   local dtype_name = ({ f32 = "float32", bf16 = "bfloat16", f64 = "float64" })[self.dtype]
-  local config = self.config
+  local config = opts.config or self.config
   config.torch_dtype = dtype_name
   ok, message, code = json.write(fs.join(folder, "config.json"), config, { indent = 2 })
   if not ok then return nil, message, code end
@@ -315,8 +319,10 @@ function Model:save(folder, opts)
       if not ok then return nil, message, code end
     end
   end
-  local tensors = {}
-  for name, t in pairs(self.parts.by_name) do tensors[name] = t end
+  local tensors = opts.tensors or {}
+  if not opts.tensors then
+    for name, t in pairs(self.parts.by_name) do tensors[name] = t end
+  end
   return sq.safetensors.save(fs.join(folder, "model.safetensors"), tensors, { format = "pt" })
 end
 

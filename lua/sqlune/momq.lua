@@ -1,0 +1,322 @@
+-- MoMQ: a mixture of LoRA experts in front of a frozen model, a group of experts for each SQL dialect. docs/momq.md.
+--
+-- Rules: the base is frozen but for its RMSNorm weights; a folder holds the adapter under the original's tensor names
+-- and a config.json from which it runs; nothing looks at tokens behind the one that it routes (but the sentence route,
+-- which is the original's).
+local sq = require "sqlune"
+local config = require "sqlune.momq.config"
+local layers = require "sqlune.momq.layer"
+local losses = require "sqlune.momq.losses"
+local statistics = require "sqlune.momq.statistics"
+local fs, json = sq.fs, sq.json
+
+local M = { config = config.new, dialect_id = config.dialect_id }
+
+---@class sqlune.momq.Adapter
+---@field model sqlune.Model
+---@field c sqlune.momq.Config
+---@field layers sqlune.momq.Layer[]
+---@field norms string[]   names of the RMSNorm weights that are trained
+---@field statistics sqlune.momq.Statistics
+local Adapter = {}
+Adapter.__index = Adapter
+
+local function one_of(list, leaf)
+  for _, name in ipairs(list) do if name == leaf then return true end end
+  return false
+end
+
+---Whether a parameter of the base is trained: for models.load's `train`.
+---@param c sqlune.momq.Config
+---@return fun(name: string): boolean
+function M.trained(c)
+  return function(name) return c.unfreeze_layer_norms and name:find "norm" ~= nil end
+end
+
+---Puts LoRA and experts before a model's linear layers. Raises a table with `message` where a target does not exist.
+---@param model sqlune.Model
+---@param c sqlune.momq.Config
+---@param o? {seed?: integer}
+---@return sqlune.momq.Adapter
+function M.attach(model, c, o)
+  local self = setmetatable({ model = model, c = c, layers = {}, norms = {}, by_name = {} }, Adapter)
+  local stream, leaves, used = 0, {}, {}
+  local function random()
+    stream = stream + 1
+    return stream
+  end
+  for _, linear in ipairs(model.parts.linears) do
+    local leaf = linear.name:match "[^.]+$"
+    leaves[leaf] = true
+    local experts = one_of(c.moe_lora_target_modules, leaf)
+    if experts or one_of(c.lora_target_modules, leaf) then
+      used[leaf] = true
+      local layer = layers.new(linear, c, experts and c.num_experts or 1, random, o and o.seed or 1)
+      self.layers[#self.layers + 1] = layer
+      self.by_name[linear.name] = layer
+      linear.adapter = function(x, at) return layer:run(x, at) end
+    end
+  end
+  for _, list in ipairs { c.lora_target_modules, c.moe_lora_target_modules } do
+    for _, name in ipairs(list) do
+      if not used[name] then
+        local known = {}
+        for leaf in pairs(leaves) do known[#known + 1] = leaf end
+        table.sort(known)
+        local text = "momq: the model has no linear layer '%s' (%s)"
+        error({ message = text:format(name, table.concat(known, ", ")) }, 0)
+      end
+    end
+  end
+  local trained = M.trained(c)
+  for _, name in ipairs(model.parts.names) do
+    if trained(name) then self.norms[#self.norms + 1] = name end
+  end
+  self.statistics = statistics.new(c)
+  model.momq = self
+  return self
+end
+
+---Makes what is trained want gradients.
+function Adapter:train()
+  for _, x in ipairs(self:parameters()) do x.requires_grad = true end
+end
+
+local function each(self, visit)
+  for _, layer in ipairs(self.layers) do
+    local keys = {}
+    for key in pairs(layer.tensors) do keys[#keys + 1] = key end
+    table.sort(keys)
+    for _, key in ipairs(keys) do visit(layer.name .. "." .. key, layer.tensors[key]) end
+  end
+  for _, name in ipairs(self.norms) do visit(name, self.model.parts.by_name[name]) end
+end
+
+---What is trained, in a fixed order: experts of a layer are one tensor [E, …].
+---@return userdata[]
+function Adapter:parameters()
+  local list = {}
+  each(self, function(_, x) list[#list + 1] = x end)
+  return list
+end
+
+---@return string[] names in the order of parameters()
+function Adapter:names()
+  local list = {}
+  each(self, function(name) list[#list + 1] = name end)
+  return list
+end
+
+---@return integer number of trained parameters
+function Adapter:size()
+  local n = 0
+  for _, x in ipairs(self:parameters()) do n = n + x:numel() end
+  return n
+end
+
+---What is trained under the names of a file, each expert by itself.
+---@return table<string, userdata>
+function Adapter:files()
+  local list = {}
+  for _, layer in ipairs(self.layers) do
+    for name, x in pairs(layer:files()) do list[name] = x end
+  end
+  for _, name in ipairs(self.norms) do list[name] = self.model.parts.by_name[name] end
+  return list
+end
+
+local function shape_text(x) return "[" .. table.concat(x.shape, ", ") .. "]" end
+
+---Takes the tensors of a file. Tensors that the adapter lacks or has in another shape are an error.
+---@param stored table<string, userdata>
+---@param where string  for messages
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Adapter:restore(stored, where)
+  local _s <close> = sq.scope()
+  local mine, base = self:files(), self.model.parts.by_name
+  for name, x in pairs(stored) do
+    if not mine[name] and not base[name] then
+      return nil, ("%s: '%s' belongs to no layer of this adapter"):format(where, name), "SQLUNE_FORMAT"
+    end
+    if mine[name] and shape_text(mine[name]) ~= shape_text(x) then
+      return nil, ("%s: '%s' is %s, its config asks for %s"):format(where, name, shape_text(x),
+        shape_text(mine[name])), "SQLUNE_FORMAT"
+    end
+  end
+  for name in pairs(mine) do
+    if not stored[name] then return nil, ("%s: no tensor '%s'"):format(where, name), "SQLUNE_FORMAT" end
+  end
+  sq.no_grad(function() for name, x in pairs(mine) do sq.ops.copy_(x, stored[name]) end end)
+  return true
+end
+
+---Writes config.json and model.safetensors: the adapter alone beside its base's path, as the original does in training,
+---or with the base.
+---@param folder string
+---@param o? {tokenizer_from?: string, whole?: boolean}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Adapter:save(folder, o)
+  o = o or {}
+  local model = self.model
+  local written, tensors = config.write(self.c, model.config), self:files()
+  written.base_model_name_or_path = not o.whole and model.folder and fs.realpath(model.folder) or nil
+  if o.whole then
+    for name, x in pairs(model.parts.by_name) do tensors[name] = x end
+  end
+  return model:save(folder, { tokenizer_from = o.tokenizer_from, config = written, tensors = tensors })
+end
+
+---The folder of an adapter's base: `base` if given, else what its config names, from here or from the folder.
+local function base_of(folder, facts, base)
+  if base then return base end
+  local name = facts.base_model_name_or_path
+  if type(name) ~= "string" then return nil, folder .. ": config.json names no base model: give base=" end
+  for _, path in ipairs { name, fs.join(folder, name) } do
+    if fs.exists(fs.join(path, "config.json")) then return path end
+  end
+  return nil, ("%s: its base model '%s' is no folder here: give base="):format(folder, name)
+end
+
+---A model from a folder that Adapter:save, or the original, wrote; model.momq is the adapter.
+---@param folder string
+---@param o? {dtype?: string, train?: boolean, tokenizer?: boolean, base?: string}
+---@return sqlune.Model? model
+---@return table|string tokenizer_or_message
+---@return string? code
+function M.load(folder, o)
+  o = o or {}
+  local where = fs.join(folder, "config.json")
+  local facts, message, code = json.read(where)
+  if message then return nil, message, code end
+  local stored
+  stored, message, code = sq.safetensors.load(folder)
+  if not stored then return nil, message, code end
+  local names = {}
+  for name in pairs(stored) do names[#names + 1] = name end
+  local ok, c = pcall(config.read, facts, where, names)
+  if not ok then
+    if type(c) == "table" and c.message then return nil, c.message, "SQLUNE_FORMAT" end
+    error(c, 0)
+  end
+  local whole, base = stored["model.embed_tokens.weight"] ~= nil, folder
+  if not whole then
+    base, message = base_of(folder, facts, o.base)
+    if not base then return nil, message, "SQLUNE_NOTFOUND" end
+  end
+  -- Norm weights are written over, so they may not be views of the file.
+  local owned = M.trained(c)
+  local model, tokenizer
+  model, tokenizer, code = sq.models.load(base, {
+    dtype = o.dtype, train = owned, tokenizer = o.tokenizer, plain = true,
+  })
+  if not model then return nil, tokenizer, code end
+  local adapter
+  ok, adapter = pcall(M.attach, model, c)
+  if not ok then
+    if type(adapter) == "table" and adapter.message then return nil, adapter.message, "SQLUNE_FORMAT" end
+    error(adapter, 0)
+  end
+  for _, name in ipairs(adapter.norms) do model.parts.by_name[name].requires_grad = false end
+  ok, message, code = adapter:restore(stored, folder)
+  if not ok then return nil, message, code end
+  if o.train then adapter:train() end
+  return model, tokenizer
+end
+
+---Merges what does not depend on the token into the base: plain LoRA, and the shared experts where each counts the same
+---(compat, or one shared expert). In f32, rounded once. What is left are the routed experts; save with `whole`.
+---@param model sqlune.Model
+---@return sqlune.momq.Adapter
+function M.merge_shared(model)
+  local self = model.momq or error("momq: this model has no experts", 2)
+  local left = {}
+  sq.no_grad(function()
+    for _, layer in ipairs(self.layers) do
+      local _s <close> = sq.scope()
+      local change, linear = layer:constant(), layer.linear
+      if change then
+        local weight = linear.weight
+        linear.weight = (weight:to(change.dtype) + change):to(weight.dtype):clone():keep()
+        model.parts.by_name[linear.name .. ".weight"] = linear.weight
+        for _, key in ipairs(layer.experts == 1 and { "lora_A", "lora_B" } or
+          { "lora_shared_A", "lora_shared_B", "lora_shared_gate" }) do layer.tensors[key] = nil end
+      end
+      if layer.experts == 1 then linear.adapter = nil else left[#left + 1] = layer end
+    end
+  end)
+  self.layers = left
+  self.c.lora_target_modules = table.move(self.c.moe_lora_target_modules, 1, #self.c.moe_lora_target_modules, 1, {})
+  if left[1] and not left[1].tensors.lora_shared_A then self.c.share_expert_num = 0 end
+  return self
+end
+
+-------------------------------------------------------------------------------------------------------- training
+
+---What the model's layers take along in a forward whose routers' losses or statistics are wanted.
+---@return table at
+function M.context() return { routes = {} } end
+
+---The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere).
+local function dialects_of(batch)
+  local targets, all, prompts = batch.targets:totable(), {}, {}
+  for row = 1, #batch.starts - 1 do
+    local d = batch.dialects and batch.dialects[row] or -1
+    local first = batch.starts[row] + 1
+    for i = first, batch.starts[row + 1] do
+      all[i] = d
+      prompts[i] = d >= 0 and (i == first or targets[i - 1] == -100) and d or -100
+    end
+  end
+  return all, prompts
+end
+
+---What a step's means are over: tokens, rows, and prompt tokens of a known dialect, of all its batches.
+---@param micro sqlune.data.Batch[]
+---@return table counts
+function M.counts(micro)
+  local counts = { tokens = 0, rows = 0, prompts = 0 }
+  for _, batch in ipairs(micro) do
+    local _, prompts = dialects_of(batch)
+    counts.tokens, counts.rows = counts.tokens + batch.tokens, counts.rows + #batch.starts - 1
+    for _, d in ipairs(prompts) do counts.prompts = counts.prompts + (d >= 0 and 1 or 0) end
+  end
+  return counts
+end
+
+---The dialect and balance losses of a forward: their sum with their coefficients, and each by itself.
+---@param at table     of context(), after the forward
+---@param batch sqlune.data.Batch
+---@param counts table of counts()
+---@return userdata|number loss  0 where there is none
+---@return {dialect_loss?: userdata, balance_loss?: userdata} parts
+function Adapter:losses(at, batch, counts)
+  local c, routes, parts, loss = self.c, at.routes, {}, 0
+  local smooth = c.enable_label_smooth and c.smooth_factor or 0
+  local all, prompts = dialects_of(batch)
+  local share = batch.tokens / counts.tokens
+  if #routes > 0 and c.momq_mode == "paper" then
+    local labels = sq.tensor(prompts, { dtype = "i64" })
+    parts.dialect_loss = losses.dialect_of_tokens(routes, labels, counts.prompts, smooth)
+    parts.balance_loss = losses.balance_in_groups(routes, c) * share
+  elseif #routes > 0 then
+    parts.dialect_loss = losses.dialect_of_rows(routes, batch.starts, batch.dialects or {}, counts.rows, smooth)
+    if c.output_router_logits then
+      local columns = c.use_in_group_balance and c.num_experts // c.dialect_num or c.num_experts
+      parts.balance_loss = losses.balance_of_rows(routes, c.num_experts_per_tok, columns, at.row_weights) * share
+    end
+  end
+  if parts.dialect_loss then loss = parts.dialect_loss * c.dialect_router_loss_coef + loss end
+  if parts.balance_loss then loss = parts.balance_loss * c.router_aux_loss_coef + loss end
+  self.statistics:add(routes, all)
+  for _, route in ipairs(routes) do
+    for _, x in ipairs(route.tensors) do x:close() end
+  end
+  at.routes = nil
+  return loss, parts
+end
+
+return M

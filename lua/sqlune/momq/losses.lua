@@ -1,0 +1,128 @@
+-- The routers' own losses, from what the layers recorded during one forward (at.routes). Formulas: docs/momq.md.
+--
+-- Rules: means are over what the caller counts, so that accumulated batches add up to the mean of the whole step; what
+-- only counts (shares of tokens) has no gradient.
+local sq = require "sqlune"
+local ops = sq.ops
+
+local M = {}
+
+local function wide_of(x) return x.dtype == "f64" and "f64" or "f32" end
+local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
+
+---Sum over labelled rows of the cross entropy with the smoothed target (1 - s) onehot + s / D.
+---@param logits userdata  [N, D]
+---@param labels userdata  [N] i64, -100: not counted
+---@param smooth number
+local function cross_entropy(logits, labels, smooth)
+  local loss = ops.cross_entropy(logits, labels)
+  if smooth == 0 then return loss end
+  local counted = ops.ne(labels, integers(-100)):to(logits.dtype)
+  local even = (ops.log_softmax(logits):mean(2) * counted):sum() * -1
+  return loss * (1 - smooth) + even * smooth
+end
+
+---Paper: sum over the layers' tokens that are labelled, divided by `count` and the number of layers.
+---@param routes table[]
+---@param labels userdata  [N] i64: the dialect of each prompt token, -100: none
+---@param count integer    labelled tokens of the whole step
+---@param smooth number
+---@return userdata?
+function M.dialect_of_tokens(routes, labels, count, smooth)
+  if count == 0 then return nil end
+  local total
+  for _, route in ipairs(routes) do
+    local part = cross_entropy(route.u, labels, smooth)
+    total = total and total + part or part
+  end
+  return total and total / (count * #routes)
+end
+
+---Compat: the cross entropy of each row's logits, averaged over layers and then over all positions of the row.
+---@param routes table[]
+---@param starts integer[]   first position of each row, and their number at the end
+---@param dialects integer[] one a row
+---@param count integer      rows of the whole step
+---@param smooth number
+---@return userdata?         nil where a row has no dialect: then none has a loss
+function M.dialect_of_rows(routes, starts, dialects, count, smooth)
+  local rows, width = #starts - 1, 0
+  for row = 1, rows do
+    if dialects[row] < 0 then return nil end
+  end
+  local total
+  for _, route in ipairs(routes) do
+    if route.u then
+      local u = route.u:to(wide_of(route.u))
+      total, width = total and total + u or u, width + 1
+    end
+  end
+  if not total then return nil end
+  local average = {}
+  for row = 1, rows do
+    average[row] = {}
+    local n = starts[row + 1] - starts[row]
+    for i = 1, starts[#starts] do
+      average[row][i] = i > starts[row] and i <= starts[row + 1] and 1 / (n * width) or 0
+    end
+  end
+  local means = ops.matmul(sq.tensor(average, { dtype = total.dtype }), total)
+  return cross_entropy(means, integers(dialects), smooth) / count
+end
+
+---Compat: Mixtral's balance loss over the rows of all layers together; k at perfect balance.
+---@param routes table[]
+---@param k integer
+---@param columns integer  of a row: all experts, or those of a group
+---@param weights? userdata [rows of a layer] what each row counts; absent: 1
+---@return userdata
+function M.balance_of_rows(routes, k, columns, weights)
+  local list, repeated = {}, {}
+  for i, route in ipairs(routes) do
+    list[i] = route.z:reshape { -1, columns }
+    repeated[i] = weights
+  end
+  local z = ops.cat(list)
+  local p = ops.softmax(z:to(wide_of(z)))
+  local rows = p:size(1)
+  local m = weights and ops.cat(repeated):to(p.dtype) or sq.ones({ rows }, { dtype = p.dtype })
+  local total = m:sum()
+  local f = sq.no_grad(function()
+    local _, ids = ops.topk(p, k)
+    return ops.scatter_rows(m:reshape { rows, 1 }:expand { rows, k }:reshape { -1 }, ids:reshape { -1 }, columns)
+  end)
+  return ((p * m:reshape { rows, 1 }):sum(1) * f):sum() * columns / (total * total)
+end
+
+---Sums of a route's choices by expert, as what a group's share of each token makes of them: counts and weights [D, n],
+---and each group's load [D].
+local function loads(route, c)
+  local D, n, K = c.dialect_num, c.num_experts // c.dialect_num, c.num_experts_per_tok
+  local N, s = route.s:size(1), route.s
+  if route.top then -- hard: the token counts in its own group only
+    local ones = sq.ones({ N * K }, { dtype = s.dtype })
+    local counts = ops.scatter_rows(ones, route.ids:reshape { -1 }, D * n):reshape { D, n }
+    return counts, ops.scatter_rows(s, route.top, D), counts:sum(2) / K
+  end
+  local o = route.p:detach()
+  local shares = o:reshape { N, D, 1 }:expand { N, D, K }:reshape { -1 }
+  local counts = ops.scatter_rows(shares, route.ids:reshape { -1 }, D * n):reshape { D, n }
+  return counts, (s * o:reshape { N, D, 1 }):sum(1), o:sum(1)
+end
+
+---Paper: balance inside each group of each layer, groups by their load, mean over layers; 1 at perfect balance.
+---@param routes table[]
+---@param c sqlune.momq.Config
+---@return userdata
+function M.balance_in_groups(routes, c)
+  local n, K, total = c.num_experts // c.dialect_num, c.num_experts_per_tok, nil
+  for _, route in ipairs(routes) do
+    local counts, sums, load = loads(route, c)
+    local safe = ops.maximum(load, sq.full({ 1 }, 1e-30, { dtype = load.dtype })) -- a group that nobody reached
+    local part = ((counts * sums):sum(2) / safe):sum() * n / (load:sum() * K)
+    total = total and total + part or part
+  end
+  return total / #routes
+end
+
+return M
