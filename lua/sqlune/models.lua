@@ -152,7 +152,8 @@ end
 ---@field train? boolean|fun(name: string): boolean
 ---@field tokenizer? boolean  false: do not load it
 ---@field wrap? fun(name: string, linear: table): any
----@field plain? boolean     the model alone, also where the folder has an adapter
+---@field plain? boolean     the model alone, also where the folder has experts (sqlune.momq)
+---@field base? string       of experts that lie alone in the folder, if not the one that they name
 
 ---A model from a Hugging Face folder, and its tokenizer if the folder has one. Without a dtype the weights stay as
 ---stored; with `train` the parameters want gradients, or those whose names it accepts; `wrap` as in sq.nn.parameters.

@@ -173,7 +173,7 @@ end
 ---The folder of an adapter's base: `base` if given, else what its config names, from here or from the folder.
 local function base_of(folder, facts, base)
   if base then return base end
-  local name = facts.base_model_name_or_path
+  local name = facts.base_model_name_or_path or facts._name_or_path
   if type(name) ~= "string" then return nil, folder .. ": config.json names no base model: give base=" end
   for _, path in ipairs { name, fs.join(folder, name) } do
     if fs.exists(fs.join(path, "config.json")) then return path end

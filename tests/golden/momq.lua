@@ -322,7 +322,7 @@ local function training_run(folder, dtype)
   local parameters = adapter:parameters()
   local optimizer = sq.optim.adamw(adapter:names(), parameters, {
     beta1 = o.betas[1], beta2 = o.betas[2], eps = o.eps, weight_decay = o.weight_decay,
-    decays = function() return true end,
+    decay_of = function() return true end,
   })
   for _, step in ipairs(run.steps) do
     local _step <close> = sq.scope()
@@ -355,6 +355,25 @@ for _, name in ipairs { "run_adamw", "run_clip_schedule" } do
     training_run("model/" .. name, "f64")
     training_run("model/" .. name, "f32")
   end
+end
+
+tests["a folder that the original wrote"] = function()
+  local _s <close> = sq.scope()
+  local io = numbers "model/up_and_down.safetensors"
+  local model = assert(models.load(golden "model/adapter_up_and_down", { base = golden "model/base" }))
+  t.eq(model.momq.c.moe_lora_target_modules, { "down_proj", "up_proj" })
+  local batch, mask = padded_batch(io.input_ids:totable(), io.labels:totable()), io.attention_mask:totable()
+  alive(mask, function()
+    local logits = sq.no_grad(function()
+      return model:logits(model:hidden(batch.ids, models.packed(batch.starts)))
+    end)
+    close(logits, io["eval.logits"], 1.6e-5, "logits")
+  end)
+  local folder = t.tmpdir()
+  assert(model.momq:save(folder))
+  local stored, mine = numbers "model/adapter_up_and_down/model.safetensors", assert(sq.safetensors.load(folder))
+  for name, x in pairs(stored) do t.eq(mine[name]:totable(), x:totable(), name) end
+  for name in pairs(mine) do t.ok(stored[name], name) end
 end
 
 --------------------------------------------------------------------------------------------------------- paper

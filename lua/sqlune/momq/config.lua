@@ -144,6 +144,7 @@ function M.read(config, where, names)
   for key in pairs(DEFAULTS) do if config[key] == false then settings[key] = false end end
   for name, id in pairs(given(config.dialects) or {}) do settings.dialects[name] = id end
   local seen = { lora_target_modules = {}, moe_lora_target_modules = {} }
+  table.sort(names)
   for key in pairs(LISTS) do settings[key] = given(config[key]) or {} end
   for _, name in ipairs(names) do
     local module = name:match "([^.]+)%.lora_A$"

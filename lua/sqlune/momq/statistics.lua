@@ -82,10 +82,10 @@ local function normalised(list)
   return shares_of
 end
 
----The sums since the last call as one entry of the log, starting anew; nil where nothing was added.
----`load_by_dialect`: for each dialect that occurred the share of its routed weight that each expert got;
----`load_by_layer`: the same for each layer, all dialects together; `own_group`: share of tokens whose likeliest group
----is their dialect's; `entropy` and `dialect_entropy`: of the routers, 1 = undecided; `dropped`: probability not chosen.
+---The sums since the last call as one entry of the log, starting anew; nil where nothing was added. `load_by_dialect`:
+---the share of each dialect's routed weight that each expert got; `load_by_layer`: the same for each layer, all
+---dialects together; `own_group`: share of tokens whose likeliest group is their dialect's; `entropy`,
+---`dialect_entropy`: of the routers, 1 = undecided; `dropped`: probability that was not chosen.
 ---@return table?
 function Statistics:take()
   if #self.order == 0 then return nil end
