@@ -33,6 +33,7 @@ local cfg = config.parse(arg, {
   show_mask = config.integer("print this many samples, trained tokens in colour, then end", 0, { min = 0 }),
   dry_run   = false,
   loss      = objective.options,
+  augment   = sq.data.epochs.options,
 })
 
 local function check(value, message)
@@ -43,7 +44,7 @@ end
 -- Data and model.
 local text = check(data.text_of(cfg.model))          -- its tokenizer, chat template and longest sequence
 local samples = check(data.read(cfg, text))
-if cfg.show_mask > 0 then return data.show(samples, text) end
+if cfg.show_mask > 0 then return data.show(samples, text, cfg.show_mask) end
 local model = check(models.load(cfg.model, { dtype = cfg.dtype, train = not cfg.dry_run, tokenizer = false }))
 check(model:check_tokenizer(text.tokenizer))
 local plan = batches.of(samples, cfg)

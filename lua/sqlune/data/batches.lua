@@ -28,12 +28,13 @@ M.names = { "packed", "best_fit", "grouped" }
 ---@field batching? "packed"|"best_fit"|"grouped"
 ---@field shuffle? boolean     (true)
 
----@param samples sqlune.data.Sample[]  with `lengths`, samples are read when they are needed; `sets`: see mixture.lua
+---@param samples sqlune.data.Sample[]  with `lengths`, samples are read when they are needed; `sets`: see mixture.lua;
+---with `sample` and `lengths_in` they differ by epoch, see epochs.lua
 ---@param o sqlune.data.BatchOpts
 ---@return sqlune.data.Batches
 function M.of(samples, o)
   local lengths = samples.lengths
-  if not lengths then
+  if not lengths and not samples.lengths_in then
     lengths = {}
     for i, sample in ipairs(samples) do lengths[i] = #sample.ids end
   end
@@ -56,6 +57,11 @@ local function order_of(self, epoch)
       local drawn = random.stream(self.seed, "mixture", epoch, k):sample(set.count, rest)
       for _, i in ipairs(drawn) do order[#order + 1] = set.first + i - 1 end
     end
+  end
+  if self.samples.lengths_in then -- what is too long in this epoch is not in it
+    local there = {}
+    for _, i in ipairs(order) do if self.lengths[i] > 0 then there[#there + 1] = i end end
+    order = there
   end
   if self.shuffle then random.stream(self.seed, "order", epoch):shuffle(order) end
   return order
@@ -149,6 +155,7 @@ end
 ---The steps of an epoch (from 1): lists of micro-batches, each a list of sample numbers. The same for a seed, always.
 function Batches:plan(epoch)
   if self.plans[epoch] then return self.plans[epoch] end
+  if self.samples.lengths_in then self.lengths = self.samples:lengths_in(epoch) end
   local order, list = order_of(self, epoch)
   if self.batching == "packed" then
     list = in_order(self, order)
@@ -186,11 +193,12 @@ end
 
 ---One micro-batch of these samples.
 ---@param numbers integer[]
+---@param epoch? integer  for samples that differ by epoch
 ---@return sqlune.data.Batch
-function Batches:batch(numbers)
+function Batches:batch(numbers, epoch)
   local ids, targets, starts, labelled = {}, {}, { 0 }, 0
   for k, i in ipairs(numbers) do
-    local sample = self.samples[i]
+    local sample = self.samples.sample and self.samples:sample(i, epoch) or self.samples[i]
     local n = #sample.ids
     table.move(sample.ids, 1, n, #ids + 1, ids)
     table.move(sample.labels, 2, n, #targets + 1, targets) -- the label of the next token
@@ -207,7 +215,7 @@ end
 function Batches:at(step)
   local epoch, place = self:place(step)
   local list = {}
-  for k, numbers in ipairs(self:plan(epoch)[place]) do list[k] = self:batch(numbers) end
+  for k, numbers in ipairs(self:plan(epoch)[place]) do list[k] = self:batch(numbers, epoch) end
   return list
 end
 

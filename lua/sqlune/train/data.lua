@@ -1,7 +1,7 @@
 -- What a training recipe reads and shows before it starts: samples of its data sets, their mask, the plan of the run.
 local sq = require "sqlune"
 local models, term = sq.models, sq.term
-local conversations = sq.data.conversations
+local conversations, epochs = sq.data.conversations, sq.data.epochs
 
 local M = {}
 
@@ -28,12 +28,13 @@ function M.text_of(folder)
 end
 
 ---The samples of a recipe's data, none longer than a batch.
----@param cfg table   data, mask, max_length, batch_tokens, show_mask
+---@param cfg table   data, mask, max_length, batch_tokens, show_mask; augment: epochs.options
 ---@param text sqlune.train.Text
 ---@return sqlune.data.Conversations? samples
 ---@return string? message
 function M.read(cfg, text)
   local longest = math.min(cfg.max_length, cfg.batch_tokens, text.context)
+  if cfg.augment and cfg.augment.every_epoch then return epochs.read(cfg, text, longest) end
   local samples, message = conversations.read(cfg.data, text.tokenizer, text.template, {
     max_length = longest, context = text.context, mask = cfg.mask,
     max_items = cfg.show_mask > 0 and cfg.show_mask or nil,
@@ -49,8 +50,11 @@ end
 ---Prints samples as text, trained tokens in green, the others dim.
 ---@param samples sqlune.data.Conversations
 ---@param text sqlune.train.Text
-function M.show(samples, text)
+---@param count? integer  of samples that differ by epoch
+function M.show(samples, text, count)
   for n, sample in ipairs(samples) do
+    if samples.sample then sample = n <= (count or n) and samples:sample(n, 1) or nil end
+    if not sample then return end
     print(term.style(("sample %d: %d tokens, %d trained"):format(n, #sample.ids, sample.labelled), "bold"))
     local from, parts = 1, {}
     for i = 2, #sample.ids + 1 do -- runs of tokens that are trained alike
