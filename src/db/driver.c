@@ -5,7 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-static const sqn_driver *const drivers[] = {&sqn_driver_sqlite, &sqn_driver_postgresql};
+static const sqn_driver *const drivers[] = {&sqn_driver_sqlite, &sqn_driver_postgresql,
+                                            &sqn_driver_mysql};
 
 enum { FIRST_CELLS = 64 };
 

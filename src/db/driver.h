@@ -71,7 +71,7 @@ struct sqn_conn {
     bool raw;                    /* of the statement that runs */
 };
 
-extern const sqn_driver sqn_driver_sqlite, sqn_driver_postgresql;
+extern const sqn_driver sqn_driver_sqlite, sqn_driver_postgresql, sqn_driver_mysql;
 
 /* Options whose strings are copies of their own, and their end. On a failure *out holds nothing. */
 sqn_status sqn_conn_options_copy(const sqn_conn_options *o, sqn_conn_options *out /* owned */,
