@@ -4,8 +4,8 @@
 #include "bind/db.h"
 #include "db/mschema.h"
 
-static const char *const read_keys[] = {"db_id",         "schema",       "include_tables",
-                                        "ignore_tables", "view_support", NULL};
+static const char *const read_keys[] = {
+    "db_id", "schema", "include_tables", "ignore_tables", "view_support", "example_seconds", NULL};
 static const char *const text_keys[] = {"selected_tables",  "example_num", "each_example_max_len",
                                         "show_type_detail", "table_type",  NULL};
 static const char *const filtered_keys[] = {"selected_tables",    "select_col_list",
@@ -61,6 +61,7 @@ static int l_read(lua_State *L) { /* read(path | connection | db[, options]) -> 
     sqn_catalog_options o = {
         .schema = bind_option_string(L, 2, "schema", NULL),
         .view_support = bind_option_boolean(L, 2, "view_support", false),
+        .example_seconds = bind_option_number(L, 2, "example_seconds", 0),
     };
     o.include = option_names(L, 2, "include_tables", &o.include_count);
     o.ignore = option_names(L, 2, "ignore_tables", &o.ignore_count);

@@ -76,6 +76,15 @@ void sqn_schema_mark_unique(sqn_schema_table *t, size_t primary_key_columns) {
 
 /* ---- reading ---- */
 
+void sqn_catalog_put_quoted(sqn_buf *to, sqn_text name, char quote) {
+    sqn_buf_put_byte(to, quote);
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.at[i] == quote) sqn_buf_put_byte(to, quote);
+        sqn_buf_put_byte(to, name.at[i]);
+    }
+    sqn_buf_put_byte(to, quote);
+}
+
 static bool named(const char *const *names, size_t n, const char *name) {
     for (size_t i = 0; i < n; i++)
         if (strcmp(names[i], name) == 0) return true;
@@ -118,6 +127,7 @@ static const struct {
     reader read;
 } readers[] = {
     {"sqlite", sqn_catalog_sqlite_read},
+    {"mysql", sqn_catalog_mysql_read},
 };
 
 sqn_status sqn_catalog_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema **out,
@@ -133,6 +143,7 @@ sqn_status sqn_catalog_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schem
         return SQN_FAIL(e, SQN_MISUSE, "schemas of the dialect '%s' cannot be read", dialect);
     sqn_schema *s = sqn_schema_new(e);
     if (s == NULL) return SQN_NOMEM;
+    s->example_seconds = o->example_seconds;
     SQN_GOTO(sqn_schema_text(s, db_id, strlen(db_id), &s->db_id, e));
     if (o->schema != NULL)
         SQN_GOTO(sqn_schema_text(s, o->schema, strlen(o->schema), &s->schema, e));

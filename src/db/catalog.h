@@ -60,6 +60,7 @@ typedef struct sqn_schema {
     size_t table_count;
     sqn_schema_key *keys;
     size_t key_count;
+    double example_seconds; /* while it is read: for one column; 0 = SQN_EXAMPLE_SECONDS */
 } sqn_schema;
 
 typedef struct sqn_catalog_options {
@@ -68,7 +69,8 @@ typedef struct sqn_catalog_options {
     const char *const *include; /* [include_count] names; NULL: all */
     const char *const *ignore;  /* [ignore_count] names; not together with include */
     size_t include_count, ignore_count;
-    bool view_support; /* views too */
+    bool view_support;      /* views too */
+    double example_seconds; /* for the examples of one column; 0 = SQN_EXAMPLE_SECONDS */
 } sqn_catalog_options;
 
 sqn_schema *sqn_schema_new(sqn_err *e); /* owned */
@@ -100,8 +102,12 @@ sqn_status sqn_catalog_sqlite_read(sqn_conn *c, const sqn_catalog_options *o, sq
                                    sqn_err *e);
 sqn_status sqn_catalog_postgresql_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
                                        sqn_err *e);
+sqn_status sqn_catalog_mysql_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
+                                  sqn_err *e);
 
 /* What the dialects share. */
+/* A name in quotes, those inside doubled. */
+void sqn_catalog_put_quoted(sqn_buf *to, sqn_text name, char quote);
 bool sqn_catalog_wants(const sqn_catalog_options *o, const char *table);
 /* Every name that the caller gave must stand in that column of the result. */
 sqn_status sqn_catalog_check_names(const sqn_catalog_options *o, const sqn_result *tables,
@@ -131,7 +137,7 @@ typedef struct sqn_examples {
      * number of it. */
     sqn_example (*text)(void *self, const sqn_cell *cell, unsigned type, sqn_buf *to);
     void *self;
-    sqn_run_options run; /* timeout 0: a deadline of SQN_EXAMPLE_SECONDS */
+    sqn_run_options run; /* timeout 0: the schema's example_seconds */
     bool slow;           /* a query ran out of time: the next ones look at the first rows only */
 } sqn_examples;
 #define SQN_EXAMPLE_SECONDS 2.0

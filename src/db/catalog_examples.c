@@ -99,11 +99,20 @@ static sqn_status keep_value(sqn_examples *x, const sqn_cell *cell, unsigned typ
     return sqn_schema_add_text(x->schema, examples, kept, e);
 }
 
+/* A quote that is not doubled. */
+static bool has_lone_quote(sqn_text name, char quote) {
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.at[i] != quote) continue;
+        if (i + 1 == name.n || name.at[++i] != quote) return true;
+    }
+    return false;
+}
+
 /* select distinct C from T where C is not null limit 5; of a slow table's first rows only. False:
  * such a name has no examples. */
 static bool put_query(const sqn_examples *x, sqn_text table, sqn_text column, sqn_buf *sql) {
     char q = x->quote;
-    if (memchr(column.at, q, column.n) || memchr(table.at, q, table.n)) return false;
+    if (has_lone_quote(column, q) || has_lone_quote(table, q)) return false;
     sqn_buf_put_string(sql, "select distinct ");
     sqn_buf_put_byte(sql, q);
     sqn_buf_put(sql, column.at, column.n);
@@ -134,7 +143,8 @@ static sqn_status fetch(sqn_examples *x, const sqn_buf *sql, sqn_text_list *exam
     const sqn_cell *row;
     sqn_status status;
     bool more = true;
-    double timeout = o.timeout > 0 ? o.timeout : SQN_EXAMPLE_SECONDS;
+    double wanted = o.timeout > 0 ? o.timeout : x->schema->example_seconds;
+    double timeout = wanted > 0 ? wanted : SQN_EXAMPLE_SECONDS;
     double most = x->conn->defaults.timeout;
     o.timeout = timeout < most ? timeout : most;
     SQN_GOTO(sqn_conn_run(x->conn, sql->data, sql->n, &o, e));

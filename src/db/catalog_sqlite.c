@@ -7,20 +7,11 @@
 
 static const sqn_run_options ours = {.trusted = true};
 
-static void put_quoted(sqn_buf *to, sqn_text name, char quote) {
-    sqn_buf_put_byte(to, quote);
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.at[i] == quote) sqn_buf_put_byte(to, quote);
-        sqn_buf_put_byte(to, name.at[i]);
-    }
-    sqn_buf_put_byte(to, quote);
-}
-
 sqn_status sqn_sqlite_pragma(sqn_conn *c, const char *pragma, sqn_text name, sqn_result **out,
                              sqn_err *e) {
     sqn_buf sql = {0};
     sqn_buf_put_format(&sql, "PRAGMA main.%s(", pragma);
-    put_quoted(&sql, name, '"');
+    sqn_catalog_put_quoted(&sql, name, '"');
     sqn_buf_put_byte(&sql, ')');
     sqn_status status = sqn_buf_status(&sql, e);
     if (status == SQN_OK) status = sqn_conn_query(c, sql.data, sql.n, &ours, out, e);
@@ -60,7 +51,7 @@ sqn_status sqn_sqlite_primary_key(sqn_conn *c, sqn_schema *s, sqn_text name, sqn
     *out = (sqn_text_list){NULL, 0};
     sqn_buf_put_string(&sql, "SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') "
                              "AND sql IS NOT NULL AND name = ");
-    put_quoted(&sql, name, '\'');
+    sqn_catalog_put_quoted(&sql, name, '\'');
     SQN_GOTO(sqn_buf_status(&sql, e));
     SQN_GOTO(sqn_conn_query(c, sql.data, sql.n, &ours, &r, e));
     if (r->rows > 0) {

@@ -1,29 +1,10 @@
 -- M-Schema against the original's output, byte for byte: text and saved JSON of SQLite databases, texts of saved
 -- schemas with selections, and what texts say when they are read.
-local t = require "tests.check"
+local golden = require "tests.golden_schemas"
 local sq = require "sqlune"
+local t = require "tests.check"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local bytes = file:read "a"
-  file:close()
-  return bytes
-end
-
-local function cases(group)
-  local folder = t.shared("golden/mschema/" .. group)
-  return folder .. "/", assert(sq.json.read(folder .. "/cases.json")).cases
-end
-
----Where two texts begin to differ, as one line each.
-local function same(got, wanted, what)
-  if got == wanted then return end
-  local at = 1
-  while got:byte(at) == wanted:byte(at) do at = at + 1 end
-  local from = math.max(1, at - 60)
-  error(("%s: differs at byte %d\n  got    %q\n  wanted %q"):format(what, at, got:sub(from, at + 80),
-    wanted:sub(from, at + 80)), 2)
-end
+local read, same = golden.read, golden.same
 
 local function database(case, folder)
   if case.database.file then return t.shared("data/" .. case.database.file) end
@@ -34,14 +15,8 @@ local function database(case, folder)
   return path
 end
 
-local function plain_options(options)
-  local out = {}
-  for key, value in pairs(options) do out[key] = value end
-  return out
-end
-
 local function sqlite_case(case, folder)
-  local options = plain_options(case.options)
+  local options = golden.options(case.options)
   options.db_id = case.db_id
   local schema, message = sq.schema.read(database(case, folder), options)
   if not case.text then
@@ -49,19 +24,13 @@ local function sqlite_case(case, folder)
     return
   end
   t.ok(schema, case.name .. ": " .. tostring(message))
-  same(schema:text(), read(folder .. case.text), case.name)
-  same(schema:json(), read(folder .. case.json), case.name .. " saved")
-  local saved = t.tmpdir() .. "/schema.json"
-  assert(schema:save(saved))
-  local loaded = assert(sq.schema.load(saved))
-  same(loaded:text(), schema:text(), case.name .. " loaded again")
-  same(loaded:json(), schema:json(), case.name .. " loaded again and saved")
+  golden.compare(schema, case, folder)
 end
 
 local function selected_case(case, folder)
   local schema = assert(sq.schema.load(folder .. case.mschema))
   local print_it = case.call == "to_mschema" and schema.text or schema.text_selected
-  local got = print_it(schema, plain_options(case.args))
+  local got = print_it(schema, golden.options(case.args))
   if case.text then same(got, read(folder .. case.text), case.name) end
 end
 
@@ -100,23 +69,8 @@ local function parse_case(case, folder)
   end
 end
 
----Runs every case; fails with all that differ.
-local function all(group, run)
-  local folder, list = cases(group)
-  local failures, checked = {}, 0
-  for _, case in ipairs(list) do
-    if case.level ~= "quirk" then
-      checked = checked + 1
-      local ok, message = pcall(run, case, folder)
-      if not ok then failures[#failures + 1] = tostring(message) end
-    end
-  end
-  t.ok(checked > 50, "only " .. checked .. " cases")
-  t.ok(#failures == 0, ("%d of %d differ\n%s"):format(#failures, checked, table.concat(failures, "\n")))
-end
-
 return {
-  ["SQLite databases"] = function() all("sqlite", sqlite_case) end,
-  ["selections from saved schemas"] = function() all("selected", selected_case) end,
-  ["texts read"] = function() all("parse", parse_case) end,
+  ["SQLite databases"] = function() golden.all("sqlite", sqlite_case) end,
+  ["selections from saved schemas"] = function() golden.all("selected", selected_case) end,
+  ["texts read"] = function() golden.all("parse", parse_case) end,
 }

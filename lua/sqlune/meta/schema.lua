@@ -10,6 +10,7 @@ local schema = {}
 ---@field include_tables? string[]  only these
 ---@field ignore_tables? string[]   all but these
 ---@field view_support? boolean     views too
+---@field example_seconds? number   for the example values of one column, 2; a slower table shows some of its first rows
 
 ---@class sqlune.schema.TextOptions
 ---@field selected_tables? string[]      only these, in any case
