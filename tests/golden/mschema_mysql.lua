@@ -1,5 +1,5 @@
--- M-Schema of MySQL databases against the original's output, byte for byte: text and saved JSON. The reference files come
--- from MariaDB 10.11; another server may give example values in another order.
+-- M-Schema of MySQL databases against the original's output, byte for byte: text and saved JSON. The reference files
+-- come from MariaDB 10.11; another server may give example values in another order.
 local golden = require "tests.golden_schemas"
 local servers = require "tests.servers"
 local sq = require "sqlune"

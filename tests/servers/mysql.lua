@@ -36,8 +36,8 @@ local function command(server)
     server.program, table.concat(list, " "), server.folder, server.connection.socket, server.port, server.folder)
 end
 
----Starts a server of its own; nil where MariaDB is not installed. `connection`: a connection table; `folder`, `port` and
----`pid` of its process; `certificate`: a file, where TLS is on.
+---Starts a server of its own; nil where MariaDB is not installed. `connection`: a connection table; `folder`, `port`
+---and `pid` of its process; `certificate`: a file, where TLS is on.
 ---@return table?
 function M.start()
   local install, daemon = program("mariadb-install-db", "mysql_install_db"), program("mariadbd", "mysqld")
