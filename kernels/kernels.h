@@ -93,7 +93,7 @@ typedef struct sqn_k_dropout { /* y = keep(i) ? x / (1-p) : 0; the same call wit
     uint64_t seed, stream, offset;
 } sqn_k_dropout;
 
-/* ---- reductions and rows (reduce.c, softmax.c, rows.c, topk.c) ---- */
+/* ---- reductions and rows (reduce.c, softmax.c, rows.c, topk.c, eigh.c) ---- */
 
 typedef enum sqn_reduce {
     SQN_REDUCE_SUM,
@@ -154,6 +154,13 @@ typedef struct sqn_k_topk_grad { /* dx = 0, but dvalues at indexes */
     const int64_t *indexes; /* [rows, k], different within a row */
     void *dx;               /* [rows, n] */
 } sqn_k_topk_grad;
+typedef struct sqn_k_eigh { /* x = V diag(values) V^T for a symmetric f64 matrix; values fall;
+                               SQN_MISUSE: not finite */
+    int64_t n;
+    double *x;       /* [n, n], overwritten */
+    double *values;  /* [n] */
+    double *vectors; /* [n, n], a column each */
+} sqn_k_eigh;
 typedef struct sqn_k_sample { /* spec/models.md 14: penalty, temperature, top-k, top-p, softmax, one
                                  draw a row */
     sqn_dtype dtype;
@@ -331,7 +338,7 @@ typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
 #define SQN_KERNELS(KERNEL) \
     KERNEL(map) KERNEL(map_grad) KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout) \
     KERNEL(reduce) KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) \
-    KERNEL(scatter_rows) KERNEL(topk) KERNEL(topk_grad) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) \
+    KERNEL(scatter_rows) KERNEL(topk) KERNEL(topk_grad) KERNEL(eigh) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) \
     KERNEL(rms_norm_grad) KERNEL(rope) KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) \
     KERNEL(attention_grad) KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq) \
     KERNEL(moe_group) KERNEL(moe_lora) KERNEL(moe_lora_grad)

@@ -153,10 +153,12 @@ end
 ---@field tokenizer? boolean  false: do not load it
 ---@field wrap? fun(name: string, linear: table): any
 ---@field plain? boolean     the model alone, also where the folder has experts (sqlune.momq)
----@field base? string       of experts that lie alone in the folder, if not the one that they name
+---@field base? string       of experts or an adapter: the folder of its base, instead of the one that it names
+---@field adapter? string    of an adapter: its name on the model, "default"
 
 ---A model from a Hugging Face folder, and its tokenizer if the folder has one. Without a dtype the weights stay as
 ---stored; with `train` the parameters want gradients, or those whose names it accepts; `wrap` as in sq.nn.parameters.
+---An adapter's folder gives its base with the adapter switched on, which alone is trained then (sqlune.lora).
 ---@param folder string
 ---@param opts? sqlune.models.LoadOpts
 ---@return sqlune.Model? model
@@ -164,6 +166,7 @@ end
 ---@return string? code
 function M.load(folder, opts)
   opts = opts or {}
+  if sq.lora.is_adapter(folder) then return sq.lora.load(folder, opts) end
   local shape, config, code = M.shape_of(folder)
   if not shape then return nil, config, code end
   if config.use_moe_lora == true and not opts.plain then return sq.momq.load(folder, opts) end
@@ -289,10 +292,36 @@ function Model:cache(sequences, capacity)
   return nn.cache(c.layers, sequences, capacity, c.kv_heads, c.head_dim, self.dtype)
 end
 
+---Which adapters take part from now on: a name and how strongly (1), several as { name = factor }, false for none.
+---@param which string|false|table<string, number>
+---@param factor? number
+function Model:adapter(which, factor) sq.lora.switch(self, which, factor) end
+
 ---New ids for one prompt; options as sq.generate.run.
 ---@param ids integer[]
 ---@return integer[]
 function Model:generate(ids, opts) return sq.generate.run(self, { ids }, opts)[1] end
+
+---Copies a folder's tokenizer, chat template and generation defaults into another one.
+---@param from string?  nil: nothing to copy
+---@param folder string
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function M.copy_texts(from, folder)
+  if not from or fs.realpath(from) == fs.realpath(folder) then return true end
+  for _, name in ipairs { "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja",
+    "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json" } do
+    if fs.exists(fs.join(from, name)) then
+      local bytes, message, code = fs.read(fs.join(from, name))
+      if not bytes then return nil, message, code end
+      local ok
+      ok, message, code = fs.write(fs.join(folder, name), bytes)
+      if not ok then return nil, message, code end
+    end
+  end
+  return true
+end
 
 ---Writes config.json, model.safetensors and, given a tokenizer's folder, its files. Atomic file by file, weights last.
 ---@param folder string
@@ -309,17 +338,8 @@ function Model:save(folder, opts)
   config.torch_dtype = dtype_name
   ok, message, code = json.write(fs.join(folder, "config.json"), config, { indent = 2 })
   if not ok then return nil, message, code end
-  local from = opts.tokenizer_from
-  for _, name in ipairs { "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja",
-    "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json" } do
-    if from and fs.realpath(from) ~= fs.realpath(folder) and fs.exists(fs.join(from, name)) then
-      local bytes
-      bytes, message, code = fs.read(fs.join(from, name))
-      if not bytes then return nil, message, code end
-      ok, message, code = fs.write(fs.join(folder, name), bytes)
-      if not ok then return nil, message, code end
-    end
-  end
+  ok, message, code = M.copy_texts(opts.tokenizer_from, folder)
+  if not ok then return nil, message, code end
   local tensors = opts.tensors or {}
   if not opts.tensors then
     for name, t in pairs(self.parts.by_name) do tensors[name] = t end

@@ -53,6 +53,7 @@ local tests = {
 
   ["operators without a gradient"] = function()
     local x, y = sq.randn({ 3, 4 }, { seed = 1 }), sq.randn({ 3, 4 }, { seed = 2 })
+    sweep("eigenvalues", function() return ops.eigh(sq.ones({ 3, 3 }, { dtype = "f64" })) end)
     sweep("comparing", function() return x:eq(y), x:lt(y), x:argmax(), x:topk(2) end)
     sweep("in place", function()
       return x:copy_(y), x:fill_(1), x:scale_(2), x:write_rows_(ids { 1 }, y:narrow(1, 1, 1))

@@ -281,6 +281,12 @@ function ops.scatter_rows(x, index, rows) end
 ---@return sqlune.Tensor
 function ops.topk(x, k) end
 
+---Eigenvalues of a symmetric f64 matrix, falling, and the vectors in columns; for some hundreds of rows.
+---@param x sqlune.Tensor
+---@return sqlune.Tensor
+---@return sqlune.Tensor
+function ops.eigh(x) end
+
 ---[.., M, K] x [.., K, N]; leading dimensions equal or absent in one.
 ---@param a sqlune.Tensor
 ---@param b sqlune.Tensor
@@ -538,6 +544,7 @@ function ops.list() end
 ---@field gather_rows fun(self: sqlune.Tensor, index: sqlune.Tensor): sqlune.Tensor
 ---@field scatter_rows fun(self: sqlune.Tensor, index: sqlune.Tensor, rows: integer): sqlune.Tensor
 ---@field topk fun(self: sqlune.Tensor, k: integer): sqlune.Tensor, sqlune.Tensor
+---@field eigh fun(self: sqlune.Tensor): sqlune.Tensor, sqlune.Tensor
 ---@field matmul fun(self: sqlune.Tensor, b: sqlune.Tensor): sqlune.Tensor
 ---@field linear fun(self: sqlune.Tensor, weight: sqlune.Tensor, bias?: sqlune.Tensor): sqlune.Tensor
 ---@field lora_linear fun(self: sqlune.Tensor, ...: any): sqlune.Tensor

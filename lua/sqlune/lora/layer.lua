@@ -1,0 +1,148 @@
+-- What an adapted layer computes: the base, which stays as it is, and the corrections that are switched on.
+local sq = require "sqlune"
+local ops = sq.ops
+
+local M = {}
+
+---@class sqlune.lora.Part      what one adapter has for one layer
+---@field a? userdata           [r, inputs]; absent where only the bias or the weight is the adapter's
+---@field b? userdata           [outputs, r]
+---@field scale? number
+---@field dropout? number
+---@field stream? integer       of the dropout's random numbers
+---@field magnitude? userdata   [outputs]: DoRA
+---@field start? {a: userdata, b: userdata}  PiSSA's start, which the trained pair is counted from
+---@field bias? userdata        takes the base's place
+---@field weight? userdata      takes the base's place
+
+local ROWS <const> = 2048 -- of a bf16 weight that are widened at once
+
+---Norms of the rows of W + scale B A, [outputs], off the tape: |w|^2 + 2 scale b (A w) + scale^2 b (A A^T) b, row by
+---row, so that B A is not made.
+---@param weight userdata
+---@param a userdata
+---@param b userdata
+---@param scale number
+---@return userdata
+function M.norms(weight, a, b, scale)
+  return sq.no_grad(function()
+    local s <close> = sq.scope()
+    local wide = a.dtype == "f64" and "f64" or "f32"
+    a, b = a:to(wide), b:to(wide)
+    local gram, list = ops.linear(a, a), {}
+    for first = 1, weight:size(1), ROWS do
+      local inner <close> = sq.scope()
+      local count = math.min(ROWS, weight:size(1) - first + 1)
+      local w, rows = weight:narrow(1, first, count):to(wide), b:narrow(1, first, count)
+      local cross, square = ops.linear(w, a) * rows, ops.matmul(rows, gram) * rows
+      local sum = w:square():sum(2) + cross:sum(2) * (2 * scale) + square:sum(2) * scale ^ 2
+      list[#list + 1] = inner:keep(sum:sqrt())
+    end
+    return s:keep(#list == 1 and list[1] or ops.cat(list, 1))
+  end)
+end
+
+local function trained(part)
+  return part.a.requires_grad or part.b.requires_grad or part.magnitude and part.magnitude.requires_grad
+end
+
+---Random numbers for a mask over x: (seed, offset); the state moves on, so a recomputed layer finds them again.
+local function draw(x)
+  local state = sq.random_state()
+  sq.random_state { seed = state.seed, offset = state.offset + (x:numel() + 3) // 4 }
+  return state.seed, state.offset
+end
+
+local function options(part, factor, x, at)
+  local o = { scale = part.scale * factor }
+  if (part.dropout or 0) > 0 and at and at.training then
+    o.p, o.stream = part.dropout, part.stream
+    o.seed, o.offset = draw(x)
+  end
+  return o
+end
+
+---y = m / n * (W + scale B A) x + bias, n the norms of the rows, held constant in backward.
+local function with_magnitude(base, part, factor)
+  local ready -- m / n of an adapter that is not trained
+  return function(x, at)
+    local y = ops.lora_linear(x, base.weight, nil, part.a, part.b, options(part, factor, x, at))
+    local gain = ready
+    if not gain then
+      gain = part.magnitude / M.norms(base.weight, part.a, part.b, part.scale * factor):to(part.magnitude.dtype)
+      if not trained(part) then ready = gain:keep() end
+    end
+    local wide = part.magnitude.dtype
+    y = y:to(wide) * gain
+    if base.bias then y = y + base.bias:to(wide) end
+    return y:to(x.dtype)
+  end
+end
+
+local function single(base, part, factor)
+  return function(x, at)
+    return ops.lora_linear(x, base.weight, base.bias, part.a, part.b, options(part, factor, x, at))
+  end
+end
+
+---Corrections side by side as one: A's one below the other, scaled B's one beside the other.
+local function joined(parts)
+  local dtype = parts[1][1].a.dtype
+  for _, entry in ipairs(parts) do if entry[1].a.dtype ~= dtype then dtype = "f32" end end
+  local a, b = {}, {}
+  for i, entry in ipairs(parts) do
+    local part, factor = entry[1], entry[2]
+    a[i], b[i] = part.a:to(dtype), part.b:to(dtype) * (part.scale * factor)
+  end
+  return ops.cat(a, 1), ops.cat(b, 2)
+end
+
+local function several(base, parts)
+  local any, drops = false, false
+  for _, entry in ipairs(parts) do
+    any, drops = any or trained(entry[1]), drops or (entry[1].dropout or 0) > 0
+  end
+  local a, b
+  return function(x, at)
+    if drops and at and at.training then
+      local y = ops.linear(x, base.weight, base.bias)
+      for _, entry in ipairs(parts) do
+        local part, o = entry[1], options(entry[1], entry[2], x, at)
+        local h = x:to(part.a.dtype)
+        if o.p then h = h:dropout(o.p, o.seed, o.stream, o.offset) end
+        y = y + (ops.linear(ops.linear(h, part.a), part.b) * o.scale):to(x.dtype)
+      end
+      return y
+    end
+    if any then return ops.lora_linear(x, base.weight, base.bias, joined(parts)) end
+    if not a then
+      sq.no_grad(function()
+        local _s <close> = sq.scope()
+        a, b = joined(parts)
+        a, b = a:keep(), b:keep()
+      end)
+    end
+    return ops.lora_linear(x, base.weight, base.bias, a, b)
+  end
+end
+
+---The function that takes a linear layer's place.
+---@param base {weight: userdata, bias: userdata?}
+---@param parts {[1]: sqlune.lora.Part, [2]: number}[]  parts with a and b, and the factor each is switched on with
+---@return fun(x: userdata, at?: table): userdata
+function M.forward(base, parts)
+  local all = {}
+  for _, entry in ipairs(parts) do
+    local part, factor = entry[1], entry[2]
+    all[#all + 1] = entry
+    if part.start then
+      all[#all + 1] = { { a = part.start.a, b = part.start.b, scale = -part.scale }, factor }
+    end
+    if part.magnitude and #parts > 1 then error("an adapter with DoRA cannot be joined with others", 0) end
+  end
+  if #all > 1 then return several(base, all) end
+  local part, factor = all[1][1], all[1][2]
+  return (part.magnitude and with_magnitude or single)(base, part, factor)
+end
+
+return M
