@@ -121,7 +121,7 @@ local function check_run(folder, run_path, final, dtype, bars)
   local o = run.optimizer
   local optimizer = sq.optim.adamw(adapter:names(), adapter:parameters(), {
     beta1 = o.betas[1], beta2 = o.betas[2], eps = o.eps, weight_decay = o.weight_decay,
-    decays = function() return true end, rate = o.loraplus_lr_ratio and lora.plus(o.loraplus_lr_ratio),
+    decay_of = function() return true end, rate_of = o.loraplus_lr_ratio and lora.plus(o.loraplus_lr_ratio),
   })
   for step, want in ipairs(dtype == "f64" and run.steps64 or run.steps) do
     local _step <close> = sq.scope()
