@@ -3,6 +3,7 @@ local sq = require "sqlune"
 local config, models, optim, schedule, train = sq.config, sq.models, sq.optim, sq.schedule, sq.train
 local batches = sq.data.batches
 local data = require "sqlune.train.data"
+local experts = require "sqlune.momq.training"
 local objective = require "sqlune.train.objective"
 
 local cfg = config.parse(arg, {
@@ -33,6 +34,7 @@ local cfg = config.parse(arg, {
   show_mask = config.integer("print this many samples, trained tokens in colour, then end", 0, { min = 0 }),
   dry_run   = false,
   loss      = objective.options,
+  momq      = experts.options,
   augment   = sq.data.epochs.options,
 })
 
@@ -43,9 +45,11 @@ end
 
 -- Data and model.
 local text = check(data.text_of(cfg.model))          -- its tokenizer, chat template and longest sequence
-local samples = check(data.read(cfg, text))
+local mixture = experts.wanted(cfg)                  -- nil without momq.enabled
+local samples = check(data.read(cfg, text, mixture and mixture.check))
 if cfg.show_mask > 0 then return data.show(samples, text, cfg.show_mask) end
-local model = check(models.load(cfg.model, { dtype = cfg.dtype, train = not cfg.dry_run, tokenizer = false }))
+local model = check(models.load(cfg.model, { dtype = cfg.dtype, tokenizer = false,
+  train = mixture and mixture.train or not cfg.dry_run }))
 check(model:check_tokenizer(text.tokenizer))
 local plan = batches.of(samples, cfg)
 data.print_plan(cfg, samples, plan:steps(), model)
@@ -53,22 +57,26 @@ if cfg.dry_run then return end
 
 -- The loop.
 local run <close> = train.run(cfg)
-local names, parameters = model:names(), model:parameters()
+local trained = mixture and mixture:attach(model) or model
+local names, parameters = trained:names(), trained:parameters()
 local loss_of = objective.of(model, cfg)
+cfg.rate_of = mixture and mixture:rate_of()
 local optimizer = optim.adamw(names, parameters, cfg)
 local rate = schedule[cfg.schedule](cfg, plan:steps())
-run:track { model = model, optimizer = optimizer, batches = plan, tokenizer_from = cfg.model }
+run:track { model = trained, optimizer = optimizer, batches = plan, tokenizer_from = cfg.model }
 
 for step, micro in run:steps() do              -- micro: the batches of one optimizer step
   local labelled, loss = batches.labelled(micro), 0
   for place, batch in ipairs(micro) do
     local s <close> = sq.scope()               -- every tensor made here is gone at the end
-    local part = loss_of(batch, step, place) / labelled -- the mean over the whole step's labels, however it is split
+    local part = loss_of(batch, step, place, micro) / labelled -- the mean over the whole step's labels, however it is split
     part:backward()
     loss = loss + part:item()
   end
   local norm, factor, parts = optim.clip(parameters, cfg.clip, names)
   local done = optimizer:step(rate(step), factor) -- false: the gradient was not finite, nothing changed
-  run:log { loss = loss, grad_norm = norm, grad_norms = parts, lr = rate(step), skipped = not done }
+  local entry = { loss = loss, grad_norm = norm, grad_norms = parts, lr = rate(step), skipped = not done }
+  if mixture then mixture:log(entry, step, step == plan:steps()) end
+  run:log(entry)
 end
 run:save_model()

@@ -39,7 +39,7 @@ end
 ---@param o? {seed?: integer}
 ---@return sqlune.momq.Adapter
 function M.attach(model, c, o)
-  local self = setmetatable({ model = model, c = c, layers = {}, norms = {}, by_name = {} }, Adapter)
+  local self = setmetatable({ model = model, c = c, layers = {}, norms = {}, sums = {} }, Adapter)
   local stream, leaves, used = 0, {}, {}
   local function random()
     stream = stream + 1
@@ -53,7 +53,6 @@ function M.attach(model, c, o)
       used[leaf] = true
       local layer = layers.new(linear, c, experts and c.num_experts or 1, random, o and o.seed or 1)
       self.layers[#self.layers + 1] = layer
-      self.by_name[linear.name] = layer
       linear.adapter = function(x, at) return layer:run(x, at) end
     end
   end
@@ -127,13 +126,25 @@ end
 
 local function shape_text(x) return "[" .. table.concat(x.shape, ", ") .. "]" end
 
+---Takes the numbers of a folder that save() wrote: how a run goes on.
+---@param folder string
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Adapter:restore(folder)
+  local _s <close> = sq.scope()
+  local stored, message, code = sq.safetensors.load(folder)
+  if not stored then return nil, message, code end
+  return self:take(stored, folder)
+end
+
 ---Takes the tensors of a file. Tensors that the adapter lacks or has in another shape are an error.
 ---@param stored table<string, userdata>
 ---@param where string  for messages
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function Adapter:restore(stored, where)
+function Adapter:take(stored, where)
   local _s <close> = sq.scope()
   local mine, base = self:files(), self.model.parts.by_name
   for name, x in pairs(stored) do
@@ -221,9 +232,15 @@ function M.load(folder, o)
     error(adapter, 0)
   end
   for _, name in ipairs(adapter.norms) do model.parts.by_name[name].requires_grad = false end
-  ok, message, code = adapter:restore(stored, folder)
+  ok, message, code = adapter:take(stored, folder)
   if not ok then return nil, message, code end
   if o.train then adapter:train() end
+  if not whole and o.tokenizer ~= false and fs.exists(fs.join(folder, "tokenizer.json")) then
+    tokenizer, message, code = sq.tokenizer.load(folder)
+    if not tokenizer then return nil, message, code end
+    ok, message, code = model:check_tokenizer(tokenizer)
+    if not ok then return nil, message, code end
+  end
   return model, tokenizer
 end
 
@@ -260,11 +277,21 @@ end
 ---@return table at
 function M.context() return { routes = {} } end
 
----The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere).
-local function dialects_of(batch)
-  local targets, all, prompts = batch.targets:totable(), {}, {}
+---The dialect of each row of a batch, -1: none.
+local function rows_of(self, batch)
+  if batch.dialects then return batch.dialects end
+  local list = {}
   for row = 1, #batch.starts - 1 do
-    local d = batch.dialects and batch.dialects[row] or -1
+    local id, wrong = config.dialect_id(self.c, (batch.sql_types or {})[row])
+    list[row] = id or error(wrong, 0)
+  end
+  return list
+end
+
+---The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere).
+local function dialects_of(self, batch)
+  local targets, all, prompts = batch.targets:totable(), {}, {}
+  for row, d in ipairs(rows_of(self, batch)) do
     local first = batch.starts[row] + 1
     for i = first, batch.starts[row + 1] do
       all[i] = d
@@ -277,10 +304,10 @@ end
 ---What a step's means are over: tokens, rows, and prompt tokens of a known dialect, of all its batches.
 ---@param micro sqlune.data.Batch[]
 ---@return table counts
-function M.counts(micro)
+function Adapter:counts(micro)
   local counts = { tokens = 0, rows = 0, prompts = 0 }
   for _, batch in ipairs(micro) do
-    local _, prompts = dialects_of(batch)
+    local _, prompts = dialects_of(self, batch)
     counts.tokens, counts.rows = counts.tokens + batch.tokens, counts.rows + #batch.starts - 1
     for _, d in ipairs(prompts) do counts.prompts = counts.prompts + (d >= 0 and 1 or 0) end
   end
@@ -296,14 +323,14 @@ end
 function Adapter:losses(at, batch, counts)
   local c, routes, parts, loss = self.c, at.routes, {}, 0
   local smooth = c.enable_label_smooth and c.smooth_factor or 0
-  local all, prompts = dialects_of(batch)
+  local all, prompts = dialects_of(self, batch)
   local share = batch.tokens / counts.tokens
   if #routes > 0 and c.momq_mode == "paper" then
     local labels = sq.tensor(prompts, { dtype = "i64" })
     parts.dialect_loss = losses.dialect_of_tokens(routes, labels, counts.prompts, smooth)
     parts.balance_loss = losses.balance_in_groups(routes, c) * share
   elseif #routes > 0 then
-    parts.dialect_loss = losses.dialect_of_rows(routes, batch.starts, batch.dialects or {}, counts.rows, smooth)
+    parts.dialect_loss = losses.dialect_of_rows(routes, batch.starts, rows_of(self, batch), counts.rows, smooth)
     if c.output_router_logits then
       local columns = c.use_in_group_balance and c.num_experts // c.dialect_num or c.num_experts
       parts.balance_loss = losses.balance_of_rows(routes, c.num_experts_per_tok, columns, at.row_weights) * share
@@ -311,12 +338,23 @@ function Adapter:losses(at, batch, counts)
   end
   if parts.dialect_loss then loss = parts.dialect_loss * c.dialect_router_loss_coef + loss end
   if parts.balance_loss then loss = parts.balance_loss * c.router_aux_loss_coef + loss end
+  for key, x in pairs(parts) do self.sums[key] = (self.sums[key] or 0) + x:item() end
   self.statistics:add(routes, all)
   for _, route in ipairs(routes) do
     for _, x in ipairs(route.tensors) do x:close() end
   end
   at.routes = nil
   return loss, parts
+end
+
+---The losses of the step so far, for its log, and the statistics since they were last asked for.
+---@param with_statistics boolean
+---@return {dialect_loss?: number, balance_loss?: number, router?: table}
+function Adapter:log(with_statistics)
+  local entry = self.sums
+  self.sums = {}
+  if with_statistics then entry.router = self.statistics:take() end
+  return entry
 end
 
 return M

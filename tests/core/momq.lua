@@ -141,7 +141,7 @@ return {
     local function changed(change)
       local files = adapter:files()
       change(files)
-      return function() return adapter:restore(files, "x") end
+      return function() return adapter:take(files, "x") end
     end
     local name = "model.layers.0.mlp.down_proj.lora_A.3"
     t.fails(changed(function(f) f[name] = nil end), "x: no tensor '" .. name)
@@ -169,7 +169,7 @@ return {
       local adapter = attach(model, more)
       adapter.c.router_aux_loss_coef = 0 -- the balance loss is a product of means: not a sum over batches
       local function loss(batches)
-        local counts, total = momq.counts(batches), 0
+        local counts, total = adapter:counts(batches), 0
         for _, batch in ipairs(batches) do
           local at = momq.context()
           model:loss_sum(batch, { at = at })
@@ -189,7 +189,7 @@ return {
     local adapter = attach(model, { hard_dialect_router = true, norm_topk_prob = true })
     local batch, at = batch_of(prompts, { 0, 1, 2 }), momq.context()
     model:loss_sum(batch, { at = at })
-    adapter:losses(at, batch, momq.counts { batch })
+    adapter:losses(at, batch, adapter:counts { batch })
     local s = adapter.statistics:take()
     t.eq(#s.load_by_dialect, 3)
     t.eq(#s.load_by_layer, 2)

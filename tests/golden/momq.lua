@@ -201,7 +201,7 @@ end
 local function model_with(base, adapter_file, c, dtype)
   local model = assert(models.load(golden(base), { dtype = dtype, train = momq.trained(c), tokenizer = false }))
   local adapter = momq.attach(model, c)
-  assert(adapter:restore(assert(sq.safetensors.load(golden(adapter_file))), adapter_file))
+  assert(adapter:take(assert(sq.safetensors.load(golden(adapter_file))), adapter_file))
   adapter:train()
   return model, adapter
 end
@@ -275,7 +275,7 @@ local function compat_model(case, dtype)
       local logits = io["train.router_logits"]
       if logits then close(gathered(at.routes, "z"), logits, 8e-6 * factor, case.name .. " router logits") end
     end
-    local extra, parts = adapter:losses(at, batch, momq.counts { batch })
+    local extra, parts = adapter:losses(at, batch, adapter:counts { batch })
     near(parts.dialect_loss, case.train.dialect_loss, 5e-7 * factor, case.name .. " dialect_loss")
     near(parts.balance_loss, case.train.aux_loss, 5e-7 * factor, case.name .. " aux_loss")
     local loss = lm + extra
@@ -331,7 +331,7 @@ local function training_run(folder, dtype)
     alive(mask, function()
       local what = ("%s, %s, step %d: "):format(folder, dtype, step.step)
       local lm, at = forward(model, adapter, batch, mask)
-      local extra, parts = adapter:losses(at, batch, momq.counts { batch })
+      local extra, parts = adapter:losses(at, batch, adapter:counts { batch })
       local loss = lm + extra
       near(lm, step.lm_loss, 3e-6 * factor, what .. "lm_loss")
       near(parts.dialect_loss, step.dialect_loss, 3e-6 * factor, what .. "dialect_loss")
@@ -461,7 +461,7 @@ local function paper_model(case, dtype)
     local want = ops.gather_rows(io.dialect_logits:select(1, l):contiguous(), integers(place))
     close(route.u, want, 8e-6 * factor, case.name .. " dialect logits")
   end
-  local extra, parts = adapter:losses(at, batch, momq.counts { batch })
+  local extra, parts = adapter:losses(at, batch, adapter:counts { batch })
   near(lm, case.losses.lm_loss, 3e-7 * factor, case.name .. " lm_loss")
   near(parts.dialect_loss, case.losses.dialect_loss, 5e-7 * factor, case.name .. " dialect_loss")
   near(parts.balance_loss, case.losses.balance_loss, 5e-7 * factor, case.name .. " balance_loss")

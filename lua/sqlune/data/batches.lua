@@ -9,6 +9,7 @@ local M = {}
 ---@field targets userdata   i64 [T]: the token that should follow, -100 where none is trained
 ---@field starts integer[]   first token of each sample from 0, and T at the end
 ---@field labelled integer   targets that count
+---@field sql_types table<integer, string> dialects of the samples, where they say one
 ---@field tokens integer     T
 
 ---@class sqlune.data.Batches
@@ -196,7 +197,7 @@ end
 ---@param epoch? integer  for samples that differ by epoch
 ---@return sqlune.data.Batch
 function Batches:batch(numbers, epoch)
-  local ids, targets, starts, labelled = {}, {}, { 0 }, 0
+  local ids, targets, starts, sql_types, labelled = {}, {}, { 0 }, {}, 0
   for k, i in ipairs(numbers) do
     local sample = self.samples.sample and self.samples:sample(i, epoch) or self.samples[i]
     local n = #sample.ids
@@ -204,10 +205,12 @@ function Batches:batch(numbers, epoch)
     table.move(sample.labels, 2, n, #targets + 1, targets) -- the label of the next token
     targets[#ids] = -100
     starts[k + 1] = #ids
+    sql_types[k] = sample.sql_type
     labelled = labelled + sample.labelled
   end
   local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
-  return { ids = integers(ids), targets = integers(targets), starts = starts, labelled = labelled, tokens = #ids }
+  return { ids = integers(ids), targets = integers(targets), starts = starts, labelled = labelled, tokens = #ids,
+    sql_types = sql_types }
 end
 
 ---The micro-batches of one step of the run (from 1).

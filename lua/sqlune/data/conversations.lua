@@ -9,6 +9,7 @@ local M = {}
 ---@field ids integer[]
 ---@field labels integer[]  the id itself where it is trained, -100 elsewhere; not shifted
 ---@field labelled integer  labels that count: all but -100 and the first
+---@field sql_type string?   dialect of the item's SQL, where it says one
 
 ---@class sqlune.data.Conversations
 ---@field [integer] sqlune.data.Sample
@@ -40,7 +41,7 @@ end
 
 ---Adds a conversation's sample, or counts why it is left out. Returns what is wrong with it.
 local function add(samples, item, encode, o)
-  local fault = items.conversation_fault(item)
+  local fault = items.conversation_fault(item) or o.check and o.check(item.sql_type)
   if fault then return fault end
   local encoded, message = encode(item.conversations)
   if not encoded then return message end
@@ -53,7 +54,8 @@ local function add(samples, item, encode, o)
   elseif labelled == 0 then
     samples.unlabelled = samples.unlabelled + 1
   else
-    samples[#samples + 1] = { ids = encoded.ids, labels = encoded.labels, labelled = labelled }
+    local sql_type = type(item.sql_type) == "string" and item.sql_type or nil
+    samples[#samples + 1] = { ids = encoded.ids, labels = encoded.labels, labelled = labelled, sql_type = sql_type }
     samples.tokens, samples.trained = samples.tokens + #encoded.ids, samples.trained + labelled
     samples.longest = math.max(samples.longest, #encoded.ids)
   end
@@ -64,7 +66,7 @@ end
 ---@param path string
 ---@param tokenizer userdata
 ---@param template table      of template()
----@param o {max_length?: integer, context?: integer, mask?: string, max_items?: integer}
+---@param o {max_length?: integer, context?: integer, mask?: string, max_items?: integer, check?: fun(sql_type: any): string?}
 ---@return sqlune.data.Conversations? samples
 ---@return string? message
 ---@return string? code

@@ -58,7 +58,7 @@ function Samples:sample(i, epoch)
   local labelled = 0
   for k = 2, #encoded.labels do labelled = labelled + (encoded.labels[k] ~= chat.ignored and 1 or 0) end
   if labelled == 0 then return false, "unlabelled" end
-  return { ids = encoded.ids, labels = encoded.labels, labelled = labelled }
+  return { ids = encoded.ids, labels = encoded.labels, labelled = labelled, sql_type = one.set.dialect }
 end
 
 ---Tokens of every sample in an epoch, 0 where it is not in it. Raises what a user's augmentation does wrong.
@@ -110,9 +110,10 @@ end
 ---@param cfg { data: string, seed: integer, mask?: string, augment: table, show_mask?: integer }
 ---@param text sqlune.train.Text
 ---@param longest integer  tokens
+---@param check? fun(sql_type: any): string?  what is wrong with a data set's dialect
 ---@return sqlune.data.EpochSamples? samples
 ---@return string? message
-function M.read(cfg, text, longest)
+function M.read(cfg, text, longest, check)
   local encode = encoder(text, cfg.mask or "answers")
   local function count(messages)
     local encoded, message = encode(messages)
@@ -127,7 +128,8 @@ function M.read(cfg, text, longest)
   local self = setmetatable({ composer = composer, encode = encode, sets = {}, known = {}, dropped = 0, unlabelled = 0,
     tokens = 0, trained = 0, longest = 0, path = cfg.data }, Samples)
   for _, set in ipairs(sets) do
-    local ok
+    local ok, wrong = nil, check and check(set.dialect)
+    if wrong then return nil, ("%s: data set '%s': %s"):format(cfg.data, set.name, wrong) end
     ok, message = read_set(self, set, cfg.seed)
     if not ok then return nil, message end
   end

@@ -30,14 +30,15 @@ end
 ---The samples of a recipe's data, none longer than a batch.
 ---@param cfg table   data, mask, max_length, batch_tokens, show_mask; augment: epochs.options
 ---@param text sqlune.train.Text
+---@param check_type? fun(sql_type: any): string?  what is wrong with an item's dialect
 ---@return sqlune.data.Conversations? samples
 ---@return string? message
-function M.read(cfg, text)
+function M.read(cfg, text, check_type)
   local longest = math.min(cfg.max_length, cfg.batch_tokens, text.context)
-  if cfg.augment and cfg.augment.every_epoch then return epochs.read(cfg, text, longest) end
+  if cfg.augment and cfg.augment.every_epoch then return epochs.read(cfg, text, longest, check_type) end
   local samples, message = conversations.read(cfg.data, text.tokenizer, text.template, {
     max_length = longest, context = text.context, mask = cfg.mask,
-    max_items = cfg.show_mask > 0 and cfg.show_mask or nil,
+    max_items = cfg.show_mask > 0 and cfg.show_mask or nil, check = check_type,
   })
   if not samples then return nil, message end
   if #samples == 0 and cfg.show_mask == 0 then

@@ -1,6 +1,8 @@
 -- What a step makes small: the loss of a batch with its extra terms, noise on the embeddings, checkpointed layers.
 local sq = require "sqlune"
 local config = sq.config
+local batches = require "sqlune.data.batches"
+local momq = require "sqlune.momq"
 local random = require "sqlune.random"
 
 local M = {}
@@ -32,14 +34,18 @@ end
 ---The loss of a batch as one number on the tape: a sum, to be divided by the labels of the whole step.
 ---@param model sqlune.Model
 ---@param cfg {seed: integer, loss: table}
----@return fun(batch: sqlune.data.Batch, step: integer, place: integer): userdata
+---@return fun(batch: sqlune.data.Batch, step: integer, place: integer, micro: sqlune.data.Batch[]): userdata
 function M.of(model, cfg)
   local o = cfg.loss
-  return function(batch, step, place)
-    return model:loss_sum(batch, {
+  return function(batch, step, place, micro)
+    local experts = model.momq
+    local at = experts and momq.context()
+    local sum = model:loss_sum(batch, {
       smoothing = o.smoothing, z_loss = o.z_loss, checkpoint = o.checkpointing,
-      embedded = o.neftune > 0 and noise(o.neftune, cfg.seed, batch.starts, step, place) or nil,
+      embedded = o.neftune > 0 and noise(o.neftune, cfg.seed, batch.starts, step, place) or nil, at = at,
     })
+    if not experts then return sum end
+    return sum + experts:losses(at, batch, experts:counts(micro)) * batches.labelled(micro)
   end
 end
 

@@ -1,0 +1,107 @@
+-- MoMQ in a training recipe: its settings, the dialects of the data, what is attached and logged.
+local sq = require "sqlune"
+local momq = require "sqlune.momq"
+local config = sq.config
+
+local M = {}
+
+---Settings of a recipe, as the group `momq`. Names and defaults as in docs/momq.md.
+M.options = {
+  enabled   = config.boolean "train a mixture of LoRA experts and its routers; the base is frozen but for its norms",
+  momq_mode = config.one_of({ "paper", "compat" }, "the paper's routers, or what XiYan's code computes", "paper"),
+  dialects  = config.list("group of each sql_type of the data: sqlite=0,postgresql=1; -1: none of its own", {}),
+  num_experts = config.integer("experts of all groups together", 24, { min = 1 }),
+  num_experts_per_tok = config.integer("experts that a token takes, of each group (compat: of all)", 2, { min = 1 }),
+  share_expert_num = config.integer("experts that every token passes", 2, { min = 0 }),
+  dialect_num  = config.integer("groups", 3, { min = 1 }),
+  lora_r       = config.integer("rank of an expert", 128, { min = 1 }),
+  lora_alpha   = config.number("an expert counts lora_alpha / lora_r", 256.0, { min = 0 }),
+  lora_dropout = config.number("share of an expert's inputs that is dropped", 0.05, { min = 0, max = 0.99 }),
+  lora_target_modules = config.list("linear layers with LoRA",
+    { "q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "gate_proj", "down_proj" }),
+  moe_lora_target_modules = config.list("linear layers with experts", { "down_proj" }),
+  unfreeze_layer_norms = config.boolean("train the RMSNorm weights", true),
+  hard_dialect_router  = config.boolean "a token goes to its likeliest group only",
+  norm_topk_prob       = config.boolean "weights of a group's chosen experts sum to 1 (paper)",
+  router_aux_loss_coef     = config.number("of the balance loss", 0.001, { min = 0 }),
+  dialect_router_loss_coef = config.number("of the dialect loss", 0.01, { min = 0 }),
+  enable_label_smooth = config.boolean "smooth the dialect loss",
+  smooth_factor       = config.number("by this much", 0.1, { min = 0, max = 0.99 }),
+  lora_route_type = config.one_of({ "token", "sentence" }, "compat: one choice a token, or a sequence", "token"),
+  enable_dialect_router = config.boolean("compat: with a dialect router", true),
+  output_router_logits  = config.boolean("compat: with a balance loss", true),
+  use_in_group_balance  = config.boolean "compat: balance inside the groups",
+  gate_init = config.one_of({ "mode", "in", "original" }, "bound of a router's first weights, see docs/momq.md", "mode"),
+  rate      = config.number("of the routers' learning rate to that of all others", 1.0, { min = 0 }),
+  log_every = config.integer("steps between two router statistics in the log", 50, { min = 1 }),
+}
+
+local OWN = { enabled = true, dialects = true, rate = true, log_every = true, gate_init = true }
+
+---Settings of the recipe as a config; ends the recipe where they are wrong.
+local function config_of(o)
+  local settings = { dialects = {}, gate_init = o.gate_init ~= "mode" and o.gate_init or nil }
+  for key, value in pairs(o) do if not OWN[key] then settings[key] = value end end
+  for _, text in ipairs(o.dialects) do
+    local name, id = text:match "^%s*([%w_]+)%s*=%s*(%-?%d+)%s*$"
+    if not name then config.fail(("momq.dialects: '%s' is not name=group"):format(text)) end
+    settings.dialects[name] = math.tointeger(tonumber(id))
+  end
+  local ok, c = pcall(momq.config, settings, "momq")
+  if ok then return c end
+  if type(c) == "table" and c.message then config.fail(c.message) end
+  error(c, 0)
+end
+
+---@class sqlune.momq.Training
+---@field c sqlune.momq.Config
+---@field adapter sqlune.momq.Adapter
+local Training = {}
+Training.__index = Training
+
+---What a recipe's settings ask for: nil without momq.enabled.
+---@param cfg { momq: table, seed: integer, loss?: table }
+---@return sqlune.momq.Training?
+function M.wanted(cfg)
+  if not cfg.momq.enabled then return nil end
+  if cfg.loss and cfg.loss.checkpointing then
+    config.fail "momq: the routers' losses need what loss.checkpointing throws away: turn one of them off"
+  end
+  local self = setmetatable({ c = config_of(cfg.momq), o = cfg.momq, seed = cfg.seed }, Training)
+  self.check = function(sql_type)
+    local id, wrong = momq.dialect_id(self.c, sql_type)
+    return not id and wrong or nil
+  end
+  self.train = momq.trained(self.c)
+  return self
+end
+
+---Puts the experts before the model's layers; what is trained, and saved.
+---@param model sqlune.Model
+---@return sqlune.momq.Adapter
+function Training:attach(model)
+  local ok, adapter = pcall(momq.attach, model, self.c, { seed = self.seed })
+  if not ok then
+    if type(adapter) == "table" and adapter.message then config.fail(adapter.message) end
+    error(adapter, 0)
+  end
+  adapter:train()
+  self.adapter = adapter
+  return adapter
+end
+
+---The multiple of the learning rate for a parameter: for optim.adamw's rate_of.
+---@return fun(name: string): number?
+function Training:rate_of()
+  return function(name) return name:find "_gate$" and self.o.rate or nil end
+end
+
+---Adds the routers' numbers of a step to its log entry.
+---@param entry table
+---@param step integer
+---@param last boolean
+function Training:log(entry, step, last)
+  for key, value in pairs(self.adapter:log(last or step % self.o.log_every == 0)) do entry[key] = value end
+end
+
+return M
