@@ -60,8 +60,7 @@ local run <close> = train.run(cfg)
 local trained = mixture and mixture:attach(model) or model
 local names, parameters = trained:names(), trained:parameters()
 local loss_of = objective.of(model, cfg)
-cfg.rate_of = mixture and mixture:rate_of()
-local optimizer = optim.adamw(names, parameters, cfg)
+local optimizer = optim.adamw(names, parameters, mixture and mixture:optimizer(cfg) or cfg)
 local rate = schedule[cfg.schedule](cfg, plan:steps())
 run:track { model = trained, optimizer = optimizer, batches = plan, tokenizer_from = cfg.model }
 

@@ -17,8 +17,7 @@ M.options = {
   lora_r       = config.integer("rank of an expert", 128, { min = 1 }),
   lora_alpha   = config.number("an expert counts lora_alpha / lora_r", 256.0, { min = 0 }),
   lora_dropout = config.number("share of an expert's inputs that is dropped", 0.05, { min = 0, max = 0.99 }),
-  lora_target_modules = config.list("linear layers with LoRA",
-    { "q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "gate_proj", "down_proj" }),
+  lora_target_modules = config.list("linear layers with LoRA; empty: all of a layer", {}),
   moe_lora_target_modules = config.list("linear layers with experts", { "down_proj" }),
   unfreeze_layer_norms = config.boolean("train the RMSNorm weights", true),
   hard_dialect_router  = config.boolean "a token goes to its likeliest group only",
@@ -42,6 +41,7 @@ local OWN = { enabled = true, dialects = true, rate = true, log_every = true, ga
 local function config_of(o)
   local settings = { dialects = {}, gate_init = o.gate_init ~= "mode" and o.gate_init or nil }
   for key, value in pairs(o) do if not OWN[key] then settings[key] = value end end
+  if #settings.lora_target_modules == 0 then settings.lora_target_modules = nil end
   for _, text in ipairs(o.dialects) do
     local name, id = text:match "^%s*([%w_]+)%s*=%s*(%-?%d+)%s*$"
     if not name then config.fail(("momq.dialects: '%s' is not name=group"):format(text)) end
@@ -90,10 +90,12 @@ function Training:attach(model)
   return adapter
 end
 
----The multiple of the learning rate for a parameter: for optim.adamw's rate_of.
----@return fun(name: string): number?
-function Training:rate_of()
-  return function(name) return name:find "_gate$" and self.o.rate or nil end
+---The recipe's settings as optim.adamw takes them, with the routers' own rate.
+---@param cfg table
+---@return sqlune.optim.AdamWOpts
+function Training:optimizer(cfg)
+  local function rate_of(name) return name:find "_gate$" and self.o.rate or nil end
+  return setmetatable({ rate_of = rate_of }, { __index = cfg })
 end
 
 ---Adds the routers' numbers of a step to its log entry.
