@@ -128,6 +128,7 @@ static const struct {
 } readers[] = {
     {"sqlite", sqn_catalog_sqlite_read},
     {"mysql", sqn_catalog_mysql_read},
+    {"postgresql", sqn_catalog_postgresql_read},
 };
 
 sqn_status sqn_catalog_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema **out,

@@ -31,4 +31,13 @@ return {
     connection.database = "nowhere"
     sweep("no database", function() return sq.db.open(connection) end)
   end,
+
+  ["schema"] = function()
+    local db <close> = assert(sq.db.open(small()))
+    sweep("read", function()
+      local schema <close> = assert(sq.schema.read(db, { include_tables = { "c", "p" } }))
+      return schema
+    end)
+    sweep("no schema", function() return sq.schema.read(db, { schema = "nowhere" }) end)
+  end,
 }
