@@ -1,6 +1,9 @@
--- Execution accuracy: gold and predicted SQL run, judged and summed up. The worker threads are sq.evaluator's (C); the
--- definitions of ex, ex_bird, executable and of the verdicts stand in docs/metrics.md.
+-- Execution accuracy: gold and predicted SQL run, judged and summed up. The worker processes are sq.evaluator's (C);
+-- the definitions of the metrics and of the verdicts stand in docs/metrics.md.
 local evaluator = require "sqlune.core".evaluator
+local order = require "sqlune.evaluate.order"
+local rves = require "sqlune.evaluate.rves"
+local summary = require "sqlune.evaluate.summary"
 
 local M = {}
 
@@ -15,25 +18,35 @@ function M.compare(gold, pred, o)
 end
 
 ---@class sqlune.evaluate.Item
----@field db? string|table  a SQLite file, or a connection table
----@field gold string
+---@field db? string|table|(string|table)[]  a SQLite file, a connection table, or `dbs`
+---@field dbs? (string|table)[]  in place of `db`: right is what is right on all of them
+---@field gold string|string[]   several statements: right is what equals one of them
 ---@field pred string
----@field missing? string   why there is no `db`: the item is a gold error with this message
+---@field missing? string        why there is no `db`: the item is a gold error with this message
+---@field dialect? string        of both statements, default sqlite
 
 ---@class sqlune.evaluate.Opts
 ---@field items sqlune.evaluate.Item[]
----@field workers? integer    threads; default one a processor
+---@field workers? integer    processes; default one a processor
 ---@field timeout? number     seconds a statement, default 30
 ---@field max_rows? integer   of one result; more are an error
 ---@field max_bytes? integer  of one result; more are an error
 ---@field samples? integer    rows kept of both results where the verdict is not correct, default 0
----@field progress? fun(done: integer, total: integer)  called about ten times a second
+---@field rounds? integer     how often both statements are timed for r_ves where ex_bird holds; default 0: no r_ves
+---@field tolerance? number   relative, of numbers, for ex, ex_bird, ex_ordered and soft_f1; default 0: none
+---@field cache? string       folder of gold results; needs `digests`
+---@field digests? table<string|table, string>  of the contents of each `db` whose gold may be cached
+---@field done? table<integer, sqlune.evaluate.Outcome>  items that were judged before: not run again
+---@field progress? fun(done: integer, total: integer)    called about ten times a second
+---@field finished? fun(item: integer, outcome: sqlune.evaluate.Outcome)  called as items are judged
 
----@class sqlune.evaluate.Outcome
+---@class sqlune.evaluate.Outcome: sqlune.evaluate.Metrics
 ---@field verdict "correct"|"wrong"|"error"|"timeout"|"gold_error"
----@field ex boolean
----@field ex_bird boolean
 ---@field executable boolean
+---@field ties? "within"|"cut"  what order there is among rows that tie in gold's ORDER BY: see docs/metrics.md
+---@field reward? number        of r_ves
+---@field time_ratio? number    of r_ves: gold's time / the prediction's
+---@field gold_cached? boolean  gold's result comes from the cache
 ---@field gold_error? string
 ---@field gold_code? string
 ---@field pred_error? string
@@ -44,139 +57,145 @@ end
 ---@field pred_rows? integer
 ---@field gold_columns? integer
 ---@field pred_columns? integer
+---@field reference? integer    which of several gold statements decided
 ---@field gold_sample? { columns: string[], rows: any[][], total: integer }
 ---@field pred_sample? { columns: string[], rows: any[][], total: integer }
 
+local METRICS = { "ex", "ex_bird", "ex_ordered", "ex_xiyan", "ex_spider" }
+
 local function without_database(item)
-  return { verdict = "gold_error", ex = false, ex_bird = false, executable = false,
-    gold_error = item.missing, gold_code = "SQLUNE_NOTFOUND" }
+  local outcome = { verdict = "gold_error", executable = false, soft_f1 = 0.0, gold_error = item.missing,
+    gold_code = "SQLUNE_NOTFOUND" }
+  for _, name in ipairs(METRICS) do outcome[name] = false end
+  return outcome
 end
 
----Runs and judges all items. ^C cancels what runs and raises.
----@param o sqlune.evaluate.Opts
----@return sqlune.evaluate.Outcome[] outcomes  one for each item, in their order
-function M.run(o)
-  local runnable, place = {}, {}
+---What the pool runs of one pair of statements on one database.
+local function task_of(item, gold, db)
+  local task = { db = db, gold = gold, pred = item.pred }
+  if type(gold) ~= "string" then return task end -- the pool says what is wrong
+  if gold == item.pred then
+    task.ordered = order.orders(gold, item.dialect)
+  else
+    task.ordered, task.keyed = order.of(gold, item.dialect)
+  end
+  return task
+end
+
+---Tasks of all items that must run, and which tasks belong to which item: places[i][gold][db].
+local function plan(o)
+  local tasks, places, owners = {}, {}, {}
   for i, item in ipairs(o.items) do
-    if not item.missing then
-      runnable[#runnable + 1] = item
-      place[i] = #runnable
+    if not item.missing and not (o.done and o.done[i]) then
+      local golds = type(item.gold) == "table" and item.gold or { item.gold }
+      places[i] = { open = 0 }
+      for g, gold in ipairs(golds) do
+        places[i][g] = {}
+        for d, db in ipairs(item.dbs or { item.db }) do
+          tasks[#tasks + 1] = task_of(item, gold, db)
+          places[i][g][d], owners[#tasks] = #tasks, i
+          places[i].open = places[i].open + 1
+        end
+      end
     end
   end
-  local pool <close> = assert(evaluator.start {
-    items = runnable, workers = o.workers, timeout = o.timeout, max_rows = o.max_rows, max_bytes = o.max_bytes,
-    samples = o.samples,
-  })
-  local absent = #o.items - #runnable
-  repeat
-    local done, total = pool:step(0.1)
-    if o.progress then o.progress(done + absent, total + absent) end
-  until done == total
-  local outcomes = {}
-  for i, item in ipairs(o.items) do
-    outcomes[i] = place[i] and pool:outcome(place[i]) or without_database(item)
+  return tasks, places, owners
+end
+
+---One outcome of the same statements on several databases: right is what is right everywhere.
+local function on_all(list)
+  local worst = list[1]
+  for i = 2, #list do
+    if worst.verdict == "correct" and list[i].verdict ~= "correct" then worst = list[i] end
   end
+  for _, outcome in ipairs(list) do
+    for _, name in ipairs(METRICS) do worst[name] = worst[name] and outcome[name] end
+    worst.soft_f1 = math.min(worst.soft_f1, outcome.soft_f1)
+    worst.executable = worst.executable and outcome.executable
+  end
+  return worst
+end
+
+---Among several gold statements the one that fits best decides: correct, then ran, then anything but a gold error.
+local function better(a, b)
+  local function rank(o)
+    return o.verdict == "correct" and 3 or o.verdict == "wrong" and 2 or o.verdict == "gold_error" and 0 or 1
+  end
+  if rank(a) ~= rank(b) then return rank(a) > rank(b) end
+  return a.soft_f1 > b.soft_f1
+end
+
+local function of_any(list)
+  local best, at = list[1], 1
+  for i = 2, #list do
+    if better(list[i], best) then best, at = list[i], i end
+  end
+  for _, outcome in ipairs(list) do
+    for _, name in ipairs(METRICS) do best[name] = best[name] or outcome[name] end
+    best.soft_f1 = math.max(best.soft_f1, outcome.soft_f1)
+  end
+  if #list > 1 then best.reference = at end
+  return best
+end
+
+---Times of the rounds to a reward; the times themselves go.
+local function add_reward(outcome)
+  outcome.reward, outcome.time_ratio = rves.reward(outcome.gold_times or {}, outcome.pred_times or {}, outcome.ex_bird)
+  outcome.gold_times, outcome.pred_times = nil, nil
+end
+
+local function outcome_of(pool, golds, rounds)
+  local list = {}
+  for g, databases in ipairs(golds) do
+    local here = {}
+    for d, task in ipairs(databases) do here[d] = pool:outcome(task) end
+    if #here == 0 then here[1] = without_database { missing = "there are no databases" } end
+    list[g] = #here == 1 and here[1] or on_all(here)
+    if rounds > 0 then add_reward(list[g]) end
+  end
+  return #list == 1 and list[1] or of_any(list)
+end
+
+---Runs and judges all items. ^C cancels what runs and raises; a server that cannot be reached any more ends the run
+---with nil and a message. What was judged until then went through `finished`.
+---@param o sqlune.evaluate.Opts
+---@return sqlune.evaluate.Outcome[]? outcomes  one for each item, in their order
+---@return string? message
+---@return string? code
+function M.run(o)
+  local outcomes, judged = {}, 0
+  for i, item in ipairs(o.items) do
+    outcomes[i] = o.done and o.done[i] or item.missing and without_database(item) or nil
+    if outcomes[i] then judged = judged + 1 end
+  end
+  local tasks, places, owners = plan(o)
+  local pool <close> = assert(evaluator.start {
+    items = tasks, workers = o.workers, timeout = o.timeout, max_rows = o.max_rows, max_bytes = o.max_bytes,
+    samples = o.samples, rounds = o.rounds, tolerance = o.tolerance, cache = o.cache, digests = o.digests,
+  })
+  local seen = 0
+  local function collect(done)
+    for n = seen + 1, done do
+      local i = owners[pool:finished(n)]
+      local golds = places[i]
+      golds.open = golds.open - 1
+      if golds.open == 0 then
+        outcomes[i], judged = outcome_of(pool, golds, o.rounds or 0), judged + 1
+        if o.finished then o.finished(i, outcomes[i]) end
+      end
+    end
+    seen = done
+  end
+  repeat
+    local done, total, code = pool:step(0.1)
+    if not done then return nil, total, code end
+    collect(done)
+    if o.progress then o.progress(judged, #o.items) end
+  until done == total
   return outcomes
 end
 
----@class sqlune.evaluate.Counts
----@field items integer
----@field scored integer      items whose gold ran: what the shares are of
----@field correct integer
----@field wrong integer
----@field error integer
----@field timeout integer
----@field gold_error integer
----@field ex number?          percent of `scored`; nil if none
----@field ex_bird number?
----@field executable number?
-
-local function new_counts(name)
-  return { name = name, items = 0, scored = 0, correct = 0, wrong = 0, error = 0, timeout = 0, gold_error = 0,
-    bird = 0, ran = 0 }
-end
-
-local function count(counts, outcome)
-  counts.items = counts.items + 1
-  counts[outcome.verdict] = counts[outcome.verdict] + 1
-  if outcome.verdict == "gold_error" then return end
-  counts.scored = counts.scored + 1
-  if outcome.ex_bird then counts.bird = counts.bird + 1 end
-  if outcome.executable then counts.ran = counts.ran + 1 end
-end
-
-local function finish(counts)
-  local scored = counts.scored
-  local bird, ran = counts.bird, counts.ran
-  counts.bird, counts.ran = nil, nil
-  if scored == 0 then return end
-  counts.ex = 100 * counts.correct / scored
-  counts.ex_bird = 100 * bird / scored
-  counts.executable = 100 * ran / scored
-end
-
----Sums outcomes up, over all and for each name (of a database, a kind of question …) in the order of its first item.
----@param outcomes sqlune.evaluate.Outcome[]
----@param names? string[]  one for each outcome; none: no groups
----@return sqlune.evaluate.Counts all
----@return sqlune.evaluate.Counts[] groups  each with its `name`
-function M.summary(outcomes, names)
-  local all, groups, by_name = new_counts "all", {}, {}
-  for i, outcome in ipairs(outcomes) do
-    count(all, outcome)
-    local name = names and names[i]
-    if name then
-      if not by_name[name] then
-        by_name[name] = new_counts(name)
-        groups[#groups + 1] = by_name[name]
-      end
-      count(by_name[name], outcome)
-    end
-  end
-  finish(all)
-  for _, group in ipairs(groups) do finish(group) end
-  return all, groups
-end
-
----The share of the bootstrap's distribution at each number of correct items: n draws with replacement of which each is
----correct with the observed share, that is a binomial distribution. Exact, so no draws and no seed.
-local function bootstrap(correct, n)
-  local p = correct / n
-  local weight, total = { [correct] = 1.0 }, 1.0
-  for k = correct + 1, n do
-    weight[k] = weight[k - 1] * (n - k + 1) / k * p / (1 - p)
-    total = total + weight[k]
-  end
-  for k = correct - 1, 0, -1 do
-    weight[k] = weight[k + 1] * (k + 1) / (n - k) * (1 - p) / p
-    total = total + weight[k]
-  end
-  return weight, total
-end
-
----The percentile bootstrap's interval of a share, computed exactly.
----@param correct integer
----@param n integer
----@param level? number default 0.95
----@return number low   percent
----@return number high  percent
-function M.interval(correct, n, level)
-  if n < 1 or correct < 0 or correct > n then error("interval wants 0 <= correct <= n and n >= 1", 2) end
-  if correct == 0 or correct == n then return 100.0 * correct / n, 100.0 * correct / n end
-  local weight, total = bootstrap(correct, n)
-  local tail = (1 - (level or 0.95)) / 2 * total
-  local low, sum = 0, weight[0]
-  while sum < tail do
-    low = low + 1
-    sum = sum + weight[low]
-  end
-  local high = n
-  sum = weight[n]
-  while sum < tail do
-    high = high - 1
-    sum = sum + weight[high]
-  end
-  return 100 * low / n, 100 * high / n
-end
+---Sums outcomes up; see lua/sqlune/evaluate/summary.lua.
+M.summary, M.interval, M.bootstrap = summary.of, summary.interval, summary.bootstrap
 
 return M

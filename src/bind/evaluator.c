@@ -1,4 +1,4 @@
-/* sq.evaluator: the worker pool and the comparison of results. lua/sqlune/evaluate.lua is what
+/* sq.evaluator: the pool of workers and the comparison of results. lua/sqlune/evaluate.lua is what
  * recipes use. */
 #include <string.h>
 
@@ -6,7 +6,8 @@
 #include "db/pool.h"
 
 static const char *const start_keys[] = {
-    "items", "workers", "timeout", "max_rows", "max_bytes", "samples", NULL,
+    "items",  "workers",   "timeout", "max_rows", "max_bytes", "samples",
+    "rounds", "tolerance", "cache",   "digests",  NULL,
 };
 
 /* ---- start ---- */
@@ -18,12 +19,23 @@ static const char *item_string(lua_State *L, int idx, lua_Integer i, const char 
     return lua_tolstring(L, -1, n);
 }
 
+/* The digest of the database on top, from the table of digests (nil: none). [-0, +1, e] */
+static const char *database_digest(lua_State *L, int digests) {
+    if (!lua_istable(L, digests)) {
+        lua_pushnil(L);
+        return NULL;
+    }
+    lua_pushvalue(L, -1);
+    return lua_rawget(L, digests) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+}
+
 /* The pool's number of the item's database; `known` is a table from its `db` to that. [-0, +0, e]
  */
-static int item_database(lua_State *L, sqn_pool *pool, int idx, lua_Integer i, int known) {
+static int item_database(lua_State *L, sqn_pool *pool, int idx, lua_Integer i, int known,
+                         int digests) {
     sqn_err e = SQN_ERR_INIT;
     sqn_conn_options o;
-    int index;
+    int index, base = lua_gettop(L);
     int type = lua_getfield(L, idx, "db");
     if (type != LUA_TSTRING && type != LUA_TTABLE)
         luaL_error(L, "item %I: 'db' must be a path or a connection table, got %s", i,
@@ -31,34 +43,53 @@ static int item_database(lua_State *L, sqn_pool *pool, int idx, lua_Integer i, i
     lua_pushvalue(L, -1);
     if (lua_rawget(L, known) == LUA_TNUMBER) {
         index = (int)lua_tointeger(L, -1);
-        lua_pop(L, 2);
+        lua_settop(L, base);
         return index;
     }
     lua_pop(L, 1);
-    int base = lua_gettop(L);
-    bind_conn_options(L, base, &o);
-    if (sqn_pool_add_database(pool, &o, &index, &e) != SQN_OK) bind_raise(L, &e);
-    lua_settop(L, base);
+    bind_conn_options(L, base + 1, &o);
+    const char *digest = database_digest(L, digests);
+    if (sqn_pool_add_database(pool, &o, digest, &index, &e) != SQN_OK) bind_raise(L, &e);
+    lua_settop(L, base + 1);
     lua_pushinteger(L, index);
     lua_rawset(L, known);
     return index;
 }
 
-static void add_items(lua_State *L, sqn_pool *pool, int items) { /* [-0, +0, e] */
+/* keyed = {sql=, keys={column, …}} of the item: gold with its sort keys. [-0, +1, e] */
+static void item_keys(lua_State *L, int idx, lua_Integer i, sqn_pool_item *out) {
+    lua_getfield(L, idx, "ordered");
+    out->ordered = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (lua_getfield(L, idx, "keyed") != LUA_TTABLE) return;
+    int keyed = lua_gettop(L);
+    out->keyed = item_string(L, keyed, i, "sql", &out->keyed_length);
+    if (lua_getfield(L, keyed, "keys") != LUA_TTABLE || luaL_len(L, -1) > SQN_POOL_KEYS)
+        luaL_error(L, "item %I: 'keyed.keys' must be a list of at most %d columns", i,
+                   SQN_POOL_KEYS);
+    out->keys = (int)luaL_len(L, -1);
+    for (int k = 0; k < out->keys; k++) {
+        lua_geti(L, -1, k + 1);
+        out->key[k] = (int)luaL_checkinteger(L, -1) - 1;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void add_items(lua_State *L, sqn_pool *pool, int items, int digests) { /* [-0, +0, e] */
     sqn_err e = SQN_ERR_INIT;
     lua_newtable(L);
     int known = lua_gettop(L);
     lua_Integer count = luaL_len(L, items);
     for (lua_Integer i = 1; i <= count; i++) {
-        size_t gold_length, pred_length;
         if (lua_geti(L, items, i) != LUA_TTABLE)
             luaL_error(L, "item %I must be a table, got %s", i, luaL_typename(L, -1));
         int item = lua_gettop(L);
-        int database = item_database(L, pool, item, i, known);
-        const char *gold = item_string(L, item, i, "gold", &gold_length);
-        const char *pred = item_string(L, item, i, "pred", &pred_length);
-        if (sqn_pool_add(pool, database, gold, gold_length, pred, pred_length, &e) != SQN_OK)
-            bind_raise(L, &e);
+        sqn_pool_item it = {.database = item_database(L, pool, item, i, known, digests)};
+        it.gold = item_string(L, item, i, "gold", &it.gold_length);
+        it.pred = item_string(L, item, i, "pred", &it.pred_length);
+        item_keys(L, item, i, &it);
+        if (sqn_pool_add(pool, &it, &e) != SQN_OK) bind_raise(L, &e);
         lua_settop(L, item - 1);
     }
     lua_pop(L, 1);
@@ -75,12 +106,16 @@ static int l_start(lua_State *L) { /* start{items=, …} -> evaluator */
         .max_rows = bind_option_integer(L, 1, "max_rows", 0),
         .max_bytes = bind_option_integer(L, 1, "max_bytes", 0),
         .sample_rows = (int)bind_option_integer(L, 1, "samples", 0),
+        .rounds = (int)bind_option_integer(L, 1, "rounds", 0),
+        .tolerance = bind_option_number(L, 1, "tolerance", 0),
+        .cache = bind_option_string(L, 1, "cache", NULL),
     };
     if (lua_getfield(L, 1, "items") != LUA_TTABLE)
         return luaL_error(L, "option 'items' must be a list, got %s", luaL_typename(L, -1));
+    lua_getfield(L, 1, "digests");
     bind_box *box = bind_push_box(L, BIND_EVALUATOR);
     if (sqn_pool_new(&o, (sqn_pool **)&box->self, &e) != SQN_OK) return bind_error(L, &e);
-    add_items(L, box->self, 2);
+    add_items(L, box->self, 2, 3);
     if (sqn_pool_start(box->self, &e) != SQN_OK) return bind_error(L, &e);
     return 1;
 }
@@ -109,6 +144,16 @@ static void set_string(lua_State *L, const char *key, const char *value) {
 static void set_boolean(lua_State *L, const char *key, bool value) {
     lua_pushboolean(L, value);
     lua_setfield(L, -2, key);
+}
+
+static void push_metrics(lua_State *L, const sqn_metrics *m) { /* fields of the table on top */
+    set_boolean(L, "ex", m->ex);
+    set_boolean(L, "ex_bird", m->ex_bird);
+    set_boolean(L, "ex_ordered", m->ex_ordered);
+    set_boolean(L, "ex_xiyan", m->ex_xiyan);
+    set_boolean(L, "ex_spider", m->ex_spider);
+    lua_pushnumber(L, m->soft_f1);
+    lua_setfield(L, -2, "soft_f1");
 }
 
 /* {columns=, rows=, total=} into field `key` of the table on top. [-0, +0, e] */
@@ -161,6 +206,17 @@ static void set_side(lua_State *L, const char *side, sqn_status status, const ch
     lua_setfield(L, -2, key);
 }
 
+/* A list of numbers into field `key` of the table on top. [-0, +0, e] */
+static void set_times(lua_State *L, const char *key, const double *times, int n) {
+    if (n == 0) return;
+    lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
+        lua_pushnumber(L, times[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, key);
+}
+
 static int l_outcome(lua_State *L) { /* ev:outcome(i) -> outcome | nil while it is not done */
     sqn_pool *pool = bind_check(L, 1, BIND_EVALUATOR);
     lua_Integer i = luaL_checkinteger(L, 2);
@@ -170,17 +226,34 @@ static int l_outcome(lua_State *L) { /* ev:outcome(i) -> outcome | nil while it 
         luaL_pushfail(L);
         return 1;
     }
-    lua_createtable(L, 0, 14);
+    lua_createtable(L, 0, 16);
     set_string(L, "verdict", sqn_verdict_name(o->verdict));
-    set_boolean(L, "ex", o->ex);
-    set_boolean(L, "ex_bird", o->ex_bird);
+    push_metrics(L, &o->metrics);
     set_boolean(L, "executable", o->executable);
+    if (o->metrics.ties != SQN_TIES_NONE) set_string(L, "ties", sqn_ties_name(o->metrics.ties));
+    if (o->gold_cached) set_boolean(L, "gold_cached", true);
     set_side(L, "gold", o->gold_status, o->gold_error, o->gold_seconds, o->gold_rows,
              o->gold_columns);
     set_side(L, "pred", o->pred_status, o->pred_error, o->pred_seconds, o->pred_rows,
              o->pred_columns);
+    set_times(L, "gold_times", o->gold_times, o->rounds);
+    set_times(L, "pred_times", o->pred_times, o->rounds);
     set_sample(L, "gold_sample", o->gold_sample);
     set_sample(L, "pred_sample", o->pred_sample);
+    return 1;
+}
+
+static int l_finished(lua_State *L) { /* ev:finished(n) -> the item that was the nth to be done */
+    sqn_pool *pool = bind_check(L, 1, BIND_EVALUATOR);
+    lua_Integer n = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, n >= 1 && n <= sqn_pool_done(pool), 2, "not so many items are done");
+    lua_pushinteger(L, sqn_pool_finished(pool, n - 1) + 1);
+    return 1;
+}
+
+static int
+l_deaths(lua_State *L) { /* ev:deaths() -> workers that ended otherwise than they should */
+    lua_pushinteger(L, sqn_pool_deaths(bind_check(L, 1, BIND_EVALUATOR)));
     return 1;
 }
 
@@ -278,16 +351,6 @@ static void take_rows(lua_State *L, int idx, sqn_rows *out) {
     *out = (sqn_rows){columns, rows, cells};
 }
 
-static void push_metrics(lua_State *L, const sqn_metrics *m) { /* fields of the table on top */
-    set_boolean(L, "ex", m->ex);
-    set_boolean(L, "ex_bird", m->ex_bird);
-    set_boolean(L, "ex_ordered", m->ex_ordered);
-    set_boolean(L, "ex_xiyan", m->ex_xiyan);
-    set_boolean(L, "ex_spider", m->ex_spider);
-    lua_pushnumber(L, m->soft_f1);
-    lua_setfield(L, -2, "soft_f1");
-}
-
 /* compare(gold rows, predicted rows[, options]) -> {ex=, ex_bird=, …} */
 static int l_compare(lua_State *L) {
     static const char *const keys[] = {"tolerance", "ordered", "spider_ordered", NULL};
@@ -313,8 +376,9 @@ static int l_compare(lua_State *L) {
 
 static void release_pool(void *self) { sqn_pool_release(self); }
 
-static const luaL_Reg methods[] = {
-    {"step", l_step}, {"outcome", l_outcome}, {"close", l_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"step", l_step},         {"outcome", l_outcome},
+                                   {"finished", l_finished}, {"deaths", l_deaths},
+                                   {"close", l_close},       {NULL, NULL}};
 static const bind_type evaluator_type = {"evaluator", release_pool, methods, NULL};
 
 static const luaL_Reg functions[] = {{"start", l_start}, {"compare", l_compare}, {NULL, NULL}};

@@ -1,70 +1,32 @@
-/* The worker threads of an evaluation: see pool.h. */
+/* A pool as its owner sees it: building, planning, the workers' messages and deaths. See pool.h. */
 #include "db/pool.h"
 
-#include <pthread.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/alloc.h"
 #include "core/interrupt.h"
+#include "db/pool_parts.h"
 
-/* Databases that a worker keeps open (two connections each); the longest unused one makes room. */
-enum { SLOTS = 8, MOST_WORKERS = 16 };
-/* How often a wait looks at the interrupt flag, and a release repeats its cancels. Seconds. */
-static const double slice = 0.05;
-
-typedef struct item {
-    int database;
-    char *gold, *pred; /* owned */
-    size_t gold_length, pred_length;
-    int64_t entry; /* of its gold */
-    sqn_outcome outcome;
-} item;
-
-typedef enum gold_state { GOLD_ABSENT, GOLD_RUNNING, GOLD_READY } gold_state;
-
-/* Gold's result, shared by all items with the same database and statement. */
-typedef struct gold_entry {
-    gold_state state;
-    int64_t item, uses; /* the first item with it; items that still need it */
-    sqn_result *result; /* owned; NULL if it failed */
-    sqn_err err;
-} gold_entry;
-
-typedef struct slot {
-    int database; /* -1: free */
-    uint64_t used;
-    sqn_conn *conn[2]; /* owned: gold's, the prediction's */
-} slot;
-
-typedef struct worker {
-    sqn_pool *pool;
-    pthread_t thread;
-    bool started, ended;
-    sqn_conn *running; /* borrowed; what a release must cancel */
-    uint64_t clock;    /* counts uses of slots */
-    slot slots[SLOTS];
-} worker;
-
-struct sqn_pool {
-    sqn_pool_options options;
-    sqn_conn_options *databases; /* owned, strings too */
-    int database_count;
-    item *items; /* owned */
-    int64_t count, room;
-    int64_t *order; /* owned: items by database, so that few connections are open at a time */
-    gold_entry *entries;
-    int64_t entry_count;
-    worker *workers;
-    int worker_count;
-    pthread_mutex_t lock; /* guards all below, entries, running */
-    pthread_cond_t changed;
-    int64_t next, done;
-    bool stop, started;
-    sqn_err err; /* why the pool stopped by itself */
+enum {
+    MOST_JOB_ITEMS = 64,
+    JOBS_A_WORKER = 4,
+    MOST_IDLE_DEATHS = 8,
+    MESSAGE_HEAD = 2 * sizeof(int64_t)
 };
+/* How often a wait looks at the interrupt flag and at deadlines. Seconds. */
+static const double slice = 0.05;
+/* Workers watch deadlines themselves; one that is so many seconds late does not any more. */
+static const double late = 15, longest_comparison = 60, longest_end = 3;
 
 /* ---- building ---- */
 
@@ -74,372 +36,460 @@ sqn_status sqn_pool_new(const sqn_pool_options *o, sqn_pool **out, sqn_err *e) {
     p->options = *o;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (o->workers <= 0) p->options.workers = processors > 0 ? (int)processors : 1;
-    if (p->options.workers > MOST_WORKERS) p->options.workers = MOST_WORKERS;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&p->lock, NULL);
+    if (p->options.workers > POOL_WORKERS) p->options.workers = POOL_WORKERS;
+    if (o->cache != NULL && (p->cache = sqn_strdup(o->cache, e)) == NULL) {
+        sqn_free(p);
+        return SQN_NOMEM;
+    }
     *out = p;
     return SQN_OK;
 }
 
-sqn_status sqn_pool_add_database(sqn_pool *p, const sqn_conn_options *o, int *index, sqn_err *e) {
+sqn_status sqn_pool_add_database(sqn_pool *p, const sqn_conn_options *o, const char *digest,
+                                 int *index, sqn_err *e) {
     size_t bytes = (size_t)(p->database_count + 1) * sizeof *p->databases;
-    sqn_conn_options *grown = sqn_realloc(p->databases, bytes, e);
+    pool_database *grown = sqn_realloc(p->databases, bytes, e);
     if (grown == NULL) return SQN_NOMEM;
     p->databases = grown;
-    SQN_TRY(sqn_conn_options_copy(o, &grown[p->database_count], e));
+    pool_database *d = &grown[p->database_count];
+    *d = (pool_database){0};
+    if (digest != NULL && (d->digest = sqn_strdup(digest, e)) == NULL) return SQN_NOMEM;
+    sqn_status status = sqn_conn_options_copy(o, &d->options, e);
+    if (status != SQN_OK) {
+        sqn_free(d->digest);
+        return status;
+    }
     *index = p->database_count++;
     return SQN_OK;
 }
 
-sqn_status sqn_pool_add(sqn_pool *p, int database, const char *gold, size_t gold_length,
-                        const char *pred, size_t pred_length, sqn_err *e) {
-    SQN_ASSERT(!p->started && database >= 0 && database < p->database_count);
+static void free_item(pool_item *it) {
+    sqn_free((char *)it->sql.gold);
+    sqn_free((char *)it->sql.pred);
+    sqn_free((char *)it->sql.keyed);
+    pool_outcome_release(&it->outcome);
+}
+
+sqn_status sqn_pool_add(sqn_pool *p, const sqn_pool_item *item, sqn_err *e) {
+    SQN_ASSERT(!p->started && item->database >= 0 && item->database < p->database_count);
+    SQN_ASSERT(item->keys >= 0 && item->keys <= SQN_POOL_KEYS);
     if (p->count == p->room) {
         int64_t room = p->room ? 2 * p->room : 64;
-        item *grown = sqn_realloc(p->items, (size_t)room * sizeof *grown, e);
+        pool_item *grown = sqn_realloc(p->items, (size_t)room * sizeof *grown, e);
         if (grown == NULL) return SQN_NOMEM;
         p->items = grown;
         p->room = room;
     }
-    item it = {.database = database, .gold_length = gold_length, .pred_length = pred_length};
-    it.gold = sqn_strndup(gold, gold_length, e);
-    it.pred = it.gold ? sqn_strndup(pred, pred_length, e) : NULL;
-    if (it.pred == NULL) {
-        sqn_free(it.gold);
+    pool_item it = {.sql = *item};
+    it.sql.keyed = NULL;
+    it.sql.gold = sqn_strndup(item->gold, item->gold_length, e);
+    it.sql.pred = it.sql.gold ? sqn_strndup(item->pred, item->pred_length, e) : NULL;
+    bool failed = it.sql.pred == NULL;
+    if (!failed && item->keyed != NULL)
+        failed = (it.sql.keyed = sqn_strndup(item->keyed, item->keyed_length, e)) == NULL;
+    if (failed) {
+        free_item(&it);
         return SQN_NOMEM;
     }
     p->items[p->count++] = it;
     return SQN_OK;
 }
 
-/* ---- connections and statements of a worker ---- */
+/* ---- planning ---- */
 
-static void close_slot(slot *s) {
-    sqn_conn_close(s->conn[0]);
-    sqn_conn_close(s->conn[1]);
-    *s = (slot){.database = -1};
+static bool same_gold(const pool_item *a, const pool_item *b) {
+    return a->sql.database == b->sql.database && a->sql.gold_length == b->sql.gold_length &&
+           memcmp(a->sql.gold, b->sql.gold, a->sql.gold_length) == 0;
 }
 
-/* *conn: borrowed from the worker. side: 0 gold, 1 prediction. */
-static sqn_status connection(worker *w, int database, int side, sqn_conn **conn, sqn_err *e) {
-    slot *best = &w->slots[0];
-    for (int i = 0; i < SLOTS; i++) {
-        slot *s = &w->slots[i];
-        if (s->database == database) {
-            best = s;
-            break;
-        }
-        if (s->used < best->used) best = s;
-    }
-    if (best->database != database) close_slot(best);
-    best->database = database;
-    best->used = ++w->clock;
-    sqn_conn_options o = w->pool->databases[database];
-    if (o.max_rows == 0) o.max_rows = w->pool->options.max_rows;
-    if (o.max_bytes == 0) o.max_bytes = w->pool->options.max_bytes;
-    if (w->pool->options.timeout > 0) o.timeout = w->pool->options.timeout;
-    if (best->conn[side] == NULL) SQN_TRY(sqn_conn_open(&o, &best->conn[side], e));
-    *conn = best->conn[side];
-    return SQN_OK;
-}
-
-/* Says which connection a release must cancel; false if the pool is stopping. */
-static bool set_running(worker *w, sqn_conn *conn) {
-    pthread_mutex_lock(&w->pool->lock);
-    w->running = conn;
-    bool go_on = !w->pool->stop;
-    pthread_mutex_unlock(&w->pool->lock);
-    return go_on;
-}
-
-static sqn_status run_statement(worker *w, int database, int side, const char *sql, size_t n,
-                                sqn_result **out, sqn_err *e) {
-    sqn_conn *conn;
-    SQN_TRY(connection(w, database, side, &conn, e));
-    sqn_status status = SQN_INTERRUPT;
-    if (set_running(w, conn))
-        status = sqn_conn_query(conn, sql, n, NULL, out, e);
-    else
-        SQN_FAIL(e, SQN_INTERRUPT, "interrupted");
-    set_running(w, NULL);
-    return status;
-}
-
-/* Gold of an item: run here, or by another worker that is waited for. */
-static gold_entry *take_gold(worker *w, const item *it) {
-    sqn_pool *p = w->pool;
-    gold_entry *g = &p->entries[it->entry];
-    pthread_mutex_lock(&p->lock);
-    while (g->state == GOLD_RUNNING && !p->stop) pthread_cond_wait(&p->changed, &p->lock);
-    bool mine = g->state == GOLD_ABSENT && !p->stop;
-    if (mine) g->state = GOLD_RUNNING;
-    bool ready = g->state == GOLD_READY;
-    pthread_mutex_unlock(&p->lock);
-    if (!mine) return ready ? g : NULL;
-    run_statement(w, it->database, 0, it->gold, it->gold_length, &g->result, &g->err);
-    pthread_mutex_lock(&p->lock);
-    g->state = GOLD_READY;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    return g;
-}
-
-static void give_gold(sqn_pool *p, gold_entry *g) {
-    sqn_result *last = NULL;
-    pthread_mutex_lock(&p->lock);
-    if (--g->uses == 0) {
-        last = g->result;
-        g->result = NULL;
-    }
-    pthread_mutex_unlock(&p->lock);
-    sqn_result_release(last);
-}
-
-/* ---- judging ---- */
-
-static bool is_fatal(sqn_status s) { return s == SQN_NOMEM || s == SQN_INTERRUPT; }
-
-static sqn_status keep_error(const sqn_err *from, char **to, sqn_err *e) {
-    if (is_fatal(from->code)) {
-        *e = *from;
-        return from->code;
-    }
-    if (from->code == SQN_OK) return SQN_OK;
-    *to = sqn_strdup(from->message, e);
-    return *to ? SQN_OK : SQN_NOMEM;
-}
-
-static sqn_status keep_samples(sqn_outcome *o, const sqn_result *gold, const sqn_result *pred,
-                               int rows, sqn_err *e) {
-    if (rows <= 0 || o->verdict == SQN_VERDICT_CORRECT) return SQN_OK;
-    if (gold && (o->gold_sample = sqn_sample_new(gold, rows, e)) == NULL) return SQN_NOMEM;
-    if (pred && (o->pred_sample = sqn_sample_new(pred, rows, e)) == NULL) return SQN_NOMEM;
-    return SQN_OK;
-}
-
-/* Fills the outcome; a failing comparison (too many ways to match columns) is an error of the
- * prediction. */
-static sqn_status judge(sqn_pool *p, item *it, const gold_entry *g, sqn_result *pred,
-                        sqn_err *pred_err, sqn_err *e) {
-    sqn_outcome *o = &it->outcome;
-    const sqn_result *gold = g->result;
-    sqn_metrics m = {0};
-    if (gold != NULL && pred != NULL) {
-        sqn_rows a = {gold->columns, gold->rows, gold->cells};
-        sqn_rows b = {pred->columns, pred->rows, pred->cells};
-        sqn_metric_options how = {0};
-        sqn_metrics_compare(&a, &b, &how, &m, pred_err);
-    }
-    o->gold_status = g->err.code;
-    o->pred_status = pred_err->code;
-    o->ex = m.ex;
-    o->ex_bird = m.ex_bird;
-    o->executable = pred != NULL;
-    o->verdict = sqn_verdict_of(o->gold_status, o->pred_status, &m);
-    o->gold_rows = gold ? gold->rows : -1;
-    o->pred_rows = pred ? pred->rows : -1;
-    o->gold_columns = gold ? gold->columns : 0;
-    o->pred_columns = pred ? pred->columns : 0;
-    o->gold_seconds = gold ? gold->seconds : 0;
-    o->pred_seconds = pred ? pred->seconds : 0;
-    SQN_TRY(keep_error(&g->err, &o->gold_error, e));
-    SQN_TRY(keep_error(pred_err, &o->pred_error, e));
-    return keep_samples(o, gold, pred, p->options.sample_rows, e);
-}
-
-static sqn_status run_item(worker *w, item *it, sqn_err *e) {
-    sqn_err pred_err = SQN_ERR_INIT;
-    sqn_result *pred = NULL;
-    gold_entry *g = take_gold(w, it);
-    if (g == NULL) return SQN_FAIL(e, SQN_INTERRUPT, "interrupted");
-    sqn_status status = g->err.code;
-    if (is_fatal(status)) {
-        *e = g->err;
-    } else {
-        run_statement(w, it->database, 1, it->pred, it->pred_length, &pred, &pred_err);
-        status = judge(w->pool, it, g, pred, &pred_err, e);
-    }
-    sqn_result_release(pred);
-    give_gold(w->pool, g);
-    return status;
-}
-
-static void *work(void *self) {
-    worker *w = self;
-    sqn_pool *p = w->pool;
-    sqn_err e = SQN_ERR_INIT;
-    pthread_mutex_lock(&p->lock);
-    while (!p->stop && p->next < p->count) {
-        item *it = &p->items[p->order[p->next++]];
-        pthread_mutex_unlock(&p->lock);
-        sqn_status status = run_item(w, it, &e);
-        pthread_mutex_lock(&p->lock);
-        if (status == SQN_OK) {
-            it->outcome.done = true;
-            p->done++;
-        } else {
-            p->stop = true;
-            if (p->err.code == SQN_OK) p->err = e;
-        }
-        if (p->stop || p->done == p->count) pthread_cond_broadcast(&p->changed);
-    }
-    pthread_mutex_unlock(&p->lock);
-    for (int i = 0; i < SLOTS; i++) close_slot(&w->slots[i]);
-    pthread_mutex_lock(&p->lock);
-    w->ended = true;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
-}
-
-/* ---- starting, waiting, ending ---- */
-
-/* Items by database, in their own order within one. */
-static sqn_status plan_order(sqn_pool *p, sqn_err *e) {
-    int64_t *place = sqn_calloc((size_t)p->database_count + 1, sizeof *place, e);
-    p->order = sqn_calloc((size_t)p->count, sizeof *p->order, e);
-    if (place == NULL || p->order == NULL) {
-        sqn_free(place);
-        return SQN_NOMEM;
-    }
-    for (int64_t i = 0; i < p->count; i++) place[p->items[i].database + 1]++;
-    for (int d = 0; d < p->database_count; d++) place[d + 1] += place[d];
-    for (int64_t i = 0; i < p->count; i++) p->order[place[p->items[i].database]++] = i;
-    sqn_free(place);
-    return SQN_OK;
-}
-
-static bool same_gold(const item *a, const item *b) {
-    return a->database == b->database && a->gold_length == b->gold_length &&
-           memcmp(a->gold, b->gold, a->gold_length) == 0;
-}
-
-/* One entry for each different (database, gold). */
-static sqn_status plan_gold(sqn_pool *p, sqn_err *e) {
+/* The first item with the same gold, for each item. */
+static sqn_status find_equals(const sqn_pool *p, int64_t *first, sqn_err *e) {
     size_t size = 16;
     while (size < 2 * (size_t)p->count) size *= 2;
-    int64_t *table = sqn_calloc(size, sizeof *table, e); /* entry + 1; 0: free */
-    p->entries = sqn_calloc((size_t)p->count, sizeof *p->entries, e);
-    if (table == NULL || p->entries == NULL) {
-        sqn_free(table);
-        return SQN_NOMEM;
-    }
+    int64_t *table = sqn_calloc(size, sizeof *table, e); /* item + 1; 0: free */
+    if (table == NULL) return SQN_NOMEM;
     for (int64_t i = 0; i < p->count; i++) {
-        item *it = &p->items[i];
+        const sqn_pool_item *it = &p->items[i].sql;
         sqn_cell text = {.kind = SQN_CELL_TEXT, .length = it->gold_length, .as.bytes = it->gold};
         size_t at = (sqn_cell_hash(&text) + (size_t)it->database) & (size - 1);
-        while (table[at] != 0 && !same_gold(it, &p->items[p->entries[table[at] - 1].item]))
+        while (table[at] != 0 && !same_gold(&p->items[i], &p->items[table[at] - 1]))
             at = (at + 1) & (size - 1);
-        if (table[at] == 0) {
-            p->entries[p->entry_count].item = i;
-            table[at] = ++p->entry_count;
-        }
-        it->entry = table[at] - 1;
-        p->entries[it->entry].uses++;
+        if (table[at] == 0) table[at] = i + 1;
+        first[i] = table[at] - 1;
     }
     sqn_free(table);
     return SQN_OK;
 }
 
-sqn_status sqn_pool_start(sqn_pool *p, sqn_err *e) {
+/* Items with equal gold one behind the other: `after` links them, last[first] is the newest. */
+static void link_equals(sqn_pool *p, const int64_t *first, int64_t *after, int64_t *last) {
+    for (int64_t i = 0; i < p->count; i++) {
+        after[i] = -1;
+        if (first[i] != i) after[last[first[i]]] = i;
+        last[first[i]] = i;
+    }
+}
+
+/* Jobs database by database, in the order of their first items. */
+static void make_jobs(sqn_pool *p, const int64_t *first, const int64_t *after, int database,
+                      int64_t most) {
+    pool_database *d = &p->databases[database];
+    int64_t members =
+        p->job_count ? p->jobs[p->job_count - 1].first + p->jobs[p->job_count - 1].count : 0;
+    d->first = p->job_count;
+    for (int64_t i = 0; i < p->count; i++) {
+        if (first[i] != i || p->items[i].sql.database != database) continue;
+        pool_job *job = NULL;
+        for (int64_t m = i; m >= 0; m = after[m]) {
+            if (job == NULL || job->count == most) {
+                job = &p->jobs[p->job_count++];
+                *job = (pool_job){.database = database, .first = members};
+            }
+            p->items[m].job = job - p->jobs;
+            p->members[members++] = m;
+            job->count++;
+        }
+    }
+    d->count = p->job_count - d->first;
+}
+
+static sqn_status plan(sqn_pool *p, sqn_err *e) {
+    sqn_status status = SQN_OK;
+    size_t n = (size_t)p->count;
+    int64_t *links = sqn_alloc(3 * n * sizeof *links, e);
+    p->jobs = sqn_calloc(n, sizeof *p->jobs, e);
+    p->members = sqn_calloc(n, sizeof *p->members, e);
+    p->finished = sqn_calloc(n, sizeof *p->finished, e);
+    if (!links || !p->jobs || !p->members || !p->finished) SQN_GOTO(SQN_NOMEM);
+    SQN_GOTO(find_equals(p, links, e));
+    link_equals(p, links, links + n, links + 2 * n);
+    /* Items with one gold are one job, but no worker shall idle while another has them all. */
+    int64_t most = p->count / (JOBS_A_WORKER * p->options.workers);
+    most = most < 1 ? 1 : most > MOST_JOB_ITEMS ? MOST_JOB_ITEMS : most;
+    for (int d = 0; d < p->database_count; d++) make_jobs(p, links, links + n, d, most);
+fail:
+    sqn_free(links);
+    return status;
+}
+
+/* ---- processes ---- */
+
+static void close_end(int *fd) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+static void reset_state(pool_state *s) {
+    atomic_store(&s->job, -1);
+    atomic_store(&s->place, -1);
+    atomic_store(&s->phase, POOL_IDLE);
+}
+
+/* Forks worker i, which begins with a job (-1: with none) at a place. */
+static sqn_status start_worker(sqn_pool *p, int i, int64_t job, int64_t place, sqn_err *e) {
+    pool_worker *w = &p->workers[i];
+    int out[2] = {-1, -1}, control[2] = {-1, -1};
     sigset_t all, before;
-    int started = 0, wanted = p->options.workers;
-    SQN_ASSERT(!p->started);
-    p->started = true;
-    if (wanted > p->count) wanted = p->count > 0 ? (int)p->count : 1;
-    SQN_TRY(plan_order(p, e));
-    SQN_TRY(plan_gold(p, e));
-    p->workers = sqn_calloc((size_t)wanted, sizeof *p->workers, e);
-    if (p->workers == NULL) return SQN_NOMEM;
-    p->worker_count = wanted;
+    if (pipe2(out, O_CLOEXEC) != 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) {
+        for (int k = 0; k < 2; k++) close_end(&out[k]);
+        return SQN_FAIL(e, SQN_IO, "no pipe to a worker: %s", strerror(errno));
+    }
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    reset_state(&p->shared->states[i]);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    for (int i = 0; i < wanted; i++) {
-        worker *w = &p->workers[i];
-        w->pool = p;
-        for (int s = 0; s < SLOTS; s++) w->slots[s].database = -1;
-        w->started = pthread_create(&w->thread, NULL, work, w) == 0;
-        started += w->started;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(out[0]);
+        close(control[1]);
+        for (int k = 0; k < p->worker_count; k++) {
+            close_end(&p->workers[k].in);
+            close_end(&p->workers[k].control);
+        }
+        pool_worker_run(p, i, out[1], control[0], job, place);
     }
+    int reason = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started == 0) return SQN_FAIL(e, SQN_IO, "no thread could be started");
+    close(out[1]);
+    close(control[0]);
+    if (pid < 0) {
+        close(out[0]);
+        close(control[1]);
+        return SQN_FAIL(e, SQN_IO, "no process could be started: %s", strerror(reason));
+    }
+    sqn_buf_release(&w->bytes);
+    *w = (pool_worker){.pid = pid, .in = out[0], .control = control[1]};
     return SQN_OK;
 }
 
-/* Waits for a change, with the lock held. */
-static void wait_slice(sqn_pool *p, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(seconds * 1e9);
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&p->changed, &p->lock, &until);
+sqn_status sqn_pool_start(sqn_pool *p, sqn_err *e) {
+    SQN_ASSERT(!p->started);
+    p->started = true;
+    SQN_TRY(plan(p, e));
+    size_t bytes = sizeof *p->shared + (size_t)p->database_count * sizeof p->shared->next[0];
+    void *shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return SQN_FAIL(e, SQN_NOMEM, "out of shared memory");
+    p->shared = shared;
+    p->shared_bytes = bytes;
+    int wanted = p->options.workers < p->job_count ? p->options.workers : (int)p->job_count;
+    for (int i = 0; i < POOL_WORKERS; i++) p->workers[i].in = p->workers[i].control = -1;
+    p->worker_count = wanted;
+    sqn_status status = SQN_OK;
+    int started = 0;
+    for (int i = 0; i < wanted && status == SQN_OK; i++) {
+        status = start_worker(p, i, -1, -1, e);
+        started += status == SQN_OK;
+    }
+    if (status == SQN_OK || started == 0) return status;
+    sqn_err_clear(e); /* fewer than wanted will do */
+    p->worker_count = started;
+    return SQN_OK;
+}
+
+/* ---- messages ---- */
+
+static void mark_done(sqn_pool *p, int64_t item) {
+    p->items[item].outcome.done = true;
+    p->finished[p->done++] = item;
+}
+
+/* Stops the pool with the first error. */
+static sqn_status stop_for(sqn_pool *p, const sqn_err *e) {
+    if (p->err.code == SQN_OK) p->err = *e;
+    return p->err.code;
+}
+
+static sqn_status take_message(sqn_pool *p, pool_worker *w, pool_message kind, const char *bytes,
+                               size_t n, sqn_err *e) {
+    int64_t number = 0;
+    if (kind == POOL_END) {
+        w->finished = true;
+        return SQN_OK;
+    }
+    if (n < sizeof number) return SQN_FAIL(e, SQN_FORMAT, "a worker's message is broken");
+    memcpy(&number, bytes, sizeof number);
+    if (kind == POOL_FATAL)
+        return SQN_FAIL(e, (sqn_status)number, "%.*s", (int)(n - sizeof number),
+                        bytes + sizeof number);
+    if (number < 0 || number >= p->count || p->items[number].outcome.done)
+        return SQN_FAIL(e, SQN_FORMAT, "a worker's message names no open item");
+    SQN_TRY(
+        pool_take_outcome(bytes + sizeof number, n - sizeof number, &p->items[number].outcome, e));
+    mark_done(p, number);
+    return SQN_OK;
+}
+
+/* All whole messages among the bytes that were read. */
+static sqn_status take_messages(sqn_pool *p, pool_worker *w, sqn_err *e) {
+    size_t at = 0;
+    int64_t head[2];
+    SQN_TRY(sqn_buf_status(&w->bytes, e));
+    while (w->bytes.n - at >= MESSAGE_HEAD) {
+        memcpy(head, w->bytes.data + at, sizeof head);
+        size_t whole = sizeof head[0] + (size_t)head[0];
+        if (head[0] < (int64_t)sizeof head[1] || head[1] < 0 || head[1] > POOL_END)
+            return SQN_FAIL(e, SQN_FORMAT, "a worker's message is broken");
+        if (w->bytes.n - at < whole) break;
+        SQN_TRY(take_message(p, w, (pool_message)head[1], w->bytes.data + at + MESSAGE_HEAD,
+                             whole - MESSAGE_HEAD, e));
+        at += whole;
+    }
+    if (at > 0) memmove(w->bytes.data, w->bytes.data + at, w->bytes.n - at);
+    w->bytes.n -= at;
+    return SQN_OK;
+}
+
+/* Reads what a worker has sent. *ended: its end of the pipe is closed. */
+static sqn_status read_worker(sqn_pool *p, pool_worker *w, bool *ended, sqn_err *e) {
+    char bytes[1 << 16];
+    *ended = false;
+    for (;;) {
+        ssize_t k = read(w->in, bytes, sizeof bytes);
+        if (k > 0) {
+            sqn_buf_put(&w->bytes, bytes, (size_t)k);
+            SQN_TRY(take_messages(p, w, e));
+            continue;
+        }
+        if (k < 0 && errno == EINTR) continue;
+        *ended = k == 0 || errno != EAGAIN;
+        return SQN_OK;
+    }
+}
+
+/* ---- deaths ---- */
+
+static void describe_death(const pool_worker *w, int status, char *text, size_t room) {
+    if (w->killed)
+        snprintf(text, room, "it did not end at its deadline; its process was killed");
+    else if (WIFSIGNALED(status))
+        snprintf(text, room, "the process that ran it ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, room, "the process that ran it ended with status %d", WEXITSTATUS(status));
+}
+
+/* The verdict of the item that a dead worker was at. */
+static sqn_status blame_item(sqn_pool *p, const pool_worker *w, int64_t place, pool_phase phase,
+                             int status, sqn_err *e) {
+    char text[300];
+    int64_t item = p->members[place];
+    pool_job *job = &p->jobs[p->items[item].job];
+    sqn_outcome *o = &p->items[item].outcome;
+    sqn_status code = w->killed && phase != POOL_COMPARE ? SQN_TIMEOUT : SQN_DB;
+    describe_death(w, status, text, sizeof text);
+    *o = (sqn_outcome){.gold_rows = -1, .pred_rows = -1};
+    if ((o->memory = sqn_strdup(text, e)) == NULL) return SQN_NOMEM;
+    if (phase == POOL_GOLD) {
+        o->verdict = SQN_VERDICT_GOLD_ERROR;
+        o->gold_status = job->gold_fault_code = code;
+        o->gold_error = o->memory;
+        if (job->gold_fault == NULL && (job->gold_fault = sqn_strdup(text, e)) == NULL)
+            return SQN_NOMEM;
+    } else {
+        o->verdict = code == SQN_TIMEOUT ? SQN_VERDICT_TIMEOUT : SQN_VERDICT_ERROR;
+        o->pred_status = code;
+        o->pred_error = o->memory;
+    }
+    mark_done(p, item);
+    return SQN_OK;
+}
+
+/* A worker ended. If it had more to do, its item is judged and another worker takes its place. */
+static sqn_status bury_worker(sqn_pool *p, int i, sqn_err *e) {
+    pool_worker *w = &p->workers[i];
+    pool_state *s = &p->shared->states[i];
+    int status = 0;
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) continue;
+    w->pid = 0;
+    close_end(&w->in);
+    close_end(&w->control);
+    if (w->finished) return SQN_OK;
+    p->deaths++;
+    int64_t job = atomic_load(&s->job), place = atomic_load(&s->place), last = -1;
+    if (job >= 0 && place >= 0) {
+        last = p->jobs[job].first + p->jobs[job].count;
+        if (!p->items[p->members[place]].outcome.done)
+            SQN_TRY(blame_item(p, w, place, (pool_phase)atomic_load(&s->phase), status, e));
+        place++;
+    } else if (++p->idle_deaths > MOST_IDLE_DEATHS) {
+        return SQN_FAIL(e, SQN_IO, "workers end as soon as they start");
+    }
+    if (place >= last) job = place = -1;
+    return start_worker(p, i, job, place, e);
+}
+
+/* Kills workers that do not watch their deadlines any more. */
+static void kill_late(sqn_pool *p) {
+    double now = sqn_db_clock(), limit = p->options.timeout;
+    for (int d = 0; limit <= 0 && d < p->database_count; d++)
+        if (p->databases[d].options.timeout > SQN_DB_TIMEOUT)
+            limit = -p->databases[d].options.timeout;
+    limit = limit > 0 ? limit : limit < 0 ? -limit : SQN_DB_TIMEOUT;
+    for (int i = 0; i < p->worker_count; i++) {
+        const pool_state *s = &p->shared->states[i];
+        pool_phase phase = (pool_phase)atomic_load(&s->phase);
+        double since = 1e-9 * (double)atomic_load(&s->since);
+        double most = phase == POOL_COMPARE ? longest_comparison : limit + late;
+        if (p->workers[i].pid == 0 || phase == POOL_IDLE || now - since < most) continue;
+        p->workers[i].killed = true;
+        kill(p->workers[i].pid, SIGKILL);
+    }
+}
+
+/* ---- waiting, ending ---- */
+
+/* Waits at most `seconds` for messages and takes them. */
+static sqn_status serve_workers(sqn_pool *p, double seconds, sqn_err *e) {
+    struct pollfd ends[POOL_WORKERS];
+    int who[POOL_WORKERS], count = 0;
+    for (int i = 0; i < p->worker_count; i++) {
+        if (p->workers[i].in < 0) continue;
+        ends[count] = (struct pollfd){.fd = p->workers[i].in, .events = POLLIN};
+        who[count++] = i;
+    }
+    if (count == 0) return SQN_FAIL(e, SQN_IO, "no worker is left");
+    if (poll(ends, (nfds_t)count, (int)(1000 * seconds) + 1) <= 0) return SQN_OK;
+    for (int k = 0; k < count; k++) {
+        bool ended;
+        if (ends[k].revents == 0) continue;
+        SQN_TRY(read_worker(p, &p->workers[who[k]], &ended, e));
+        if (ended) SQN_TRY(bury_worker(p, who[k], e));
+    }
+    return SQN_OK;
 }
 
 sqn_status sqn_pool_step(sqn_pool *p, double seconds, int64_t *done, sqn_err *e) {
     SQN_ASSERT(p->started);
     double until = sqn_db_clock() + seconds, left;
-    pthread_mutex_lock(&p->lock);
-    while (p->done < p->count && !p->stop && !sqn_interrupted() &&
-           (left = until - sqn_db_clock()) > 0)
-        wait_slice(p, left < slice ? left : slice);
+    sqn_err err = SQN_ERR_INIT;
+    while (p->done < p->count && p->err.code == SQN_OK && !sqn_interrupted() &&
+           (left = until - sqn_db_clock()) > 0) {
+        if (serve_workers(p, left < slice ? left : slice, &err) != SQN_OK) stop_for(p, &err);
+        kill_late(p);
+        if (p->done < p->count) usleep(1000); /* or each verdict would wake this process */
+    }
     *done = p->done;
-    if (p->stop && p->err.code != SQN_OK && e != NULL && e->code == SQN_OK) *e = p->err;
-    sqn_status status = p->err.code;
-    pthread_mutex_unlock(&p->lock);
-    return status != SQN_OK ? status : sqn_interrupt_check(e);
+    if (p->err.code != SQN_OK && e != NULL && e->code == SQN_OK) *e = p->err;
+    return p->err.code != SQN_OK ? p->err.code : sqn_interrupt_check(e);
 }
 
 int64_t sqn_pool_size(const sqn_pool *p) { return p->count; }
+int64_t sqn_pool_done(const sqn_pool *p) { return p->done; }
 
 const sqn_outcome *sqn_pool_outcome(sqn_pool *p, int64_t i) {
     SQN_ASSERT(i >= 0 && i < p->count);
-    pthread_mutex_lock(&p->lock);
-    bool done = p->items[i].outcome.done;
-    pthread_mutex_unlock(&p->lock);
-    return done ? &p->items[i].outcome : NULL;
+    return p->items[i].outcome.done ? &p->items[i].outcome : NULL;
 }
 
-/* A cancel may come just before its statement begins and be lost: so they are repeated. */
-static void stop_workers(sqn_pool *p) {
-    pthread_mutex_lock(&p->lock);
-    p->stop = true;
-    pthread_cond_broadcast(&p->changed);
-    for (int i = 0; i < p->worker_count; i++)
-        while (p->workers[i].started && !p->workers[i].ended) {
-            for (int j = i; j < p->worker_count; j++)
-                if (p->workers[j].running != NULL) sqn_conn_cancel(p->workers[j].running);
-            wait_slice(p, slice / 5);
+int64_t sqn_pool_finished(const sqn_pool *p, int64_t n) {
+    SQN_ASSERT(n >= 0 && n < p->done);
+    return p->finished[n];
+}
+
+int sqn_pool_deaths(const sqn_pool *p) { return p->deaths; }
+
+/* Lets the workers cancel what they run and end; one that does not is killed. */
+static void end_workers(sqn_pool *p) {
+    double until = sqn_db_clock() + longest_end;
+    for (int i = 0; i < p->worker_count; i++) {
+        close_end(&p->workers[i].in);
+        /* said, not only closed: a process that was forked meanwhile may hold the other end */
+        if (p->workers[i].control >= 0) (void)!send(p->workers[i].control, "q", 1, MSG_NOSIGNAL);
+        close_end(&p->workers[i].control);
+    }
+    for (int i = 0; i < p->worker_count; i++) {
+        pool_worker *w = &p->workers[i];
+        while (w->pid != 0) {
+            pid_t ended = waitpid(w->pid, NULL, WNOHANG);
+            if (ended != 0 && !(ended < 0 && errno == EINTR)) {
+                w->pid = 0;
+            } else if (sqn_db_clock() > until) {
+                kill(w->pid, SIGKILL);
+                usleep(10000);
+            } else {
+                usleep(1000);
+            }
         }
-    pthread_mutex_unlock(&p->lock);
-    for (int i = 0; i < p->worker_count; i++)
-        if (p->workers[i].started) pthread_join(p->workers[i].thread, NULL);
+        sqn_buf_release(&w->bytes);
+    }
 }
 
 void sqn_pool_release(sqn_pool *p) {
     if (p == NULL) return;
-    stop_workers(p);
-    for (int64_t i = 0; i < p->entry_count; i++) sqn_result_release(p->entries[i].result);
-    for (int64_t i = 0; i < p->count; i++) {
-        item *it = &p->items[i];
-        sqn_free(it->gold);
-        sqn_free(it->pred);
-        sqn_free(it->outcome.gold_error);
-        sqn_free(it->outcome.pred_error);
-        sqn_free(it->outcome.gold_sample);
-        sqn_free(it->outcome.pred_sample);
+    end_workers(p);
+    for (int64_t i = 0; i < p->count; i++) free_item(&p->items[i]);
+    for (int64_t i = 0; i < p->job_count; i++) sqn_free(p->jobs[i].gold_fault);
+    for (int i = 0; i < p->database_count; i++) {
+        sqn_conn_options_release(&p->databases[i].options);
+        sqn_free(p->databases[i].digest);
     }
-    for (int i = 0; i < p->database_count; i++) sqn_conn_options_release(&p->databases[i]);
-    pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
+    if (p->shared != NULL) munmap(p->shared, p->shared_bytes);
+    sqn_free(p->cache);
     sqn_free(p->databases);
     sqn_free(p->items);
-    sqn_free(p->order);
-    sqn_free(p->entries);
-    sqn_free(p->workers);
+    sqn_free(p->jobs);
+    sqn_free(p->members);
+    sqn_free(p->finished);
     sqn_free(p);
 }

@@ -54,6 +54,10 @@ end
 
 local function bit(value) return value and 1 or 0 end
 
+local function is_invalid_text(pair)
+  return (pair.gold .. pair.pred):find "x'%x*ff%x*' AS TEXT" ~= nil
+end
+
 ---Why a verdict differs from XiYan's on purpose; nil: it must not.
 local function reason(pair, theirs, ours)
   if ours.gold_error then
@@ -62,37 +66,64 @@ local function reason(pair, theirs, ours)
     return pair.kind:find "^w_" and "writes and other non-queries run there" or nil
   elseif ours.pred_error == "the statement is empty" then
     return theirs.executable == 1 and "an empty statement is executable there" or nil
-  elseif ours.ex and theirs.ex == 0 and theirs.executable == 1 then
-    return "the pre-check on texts"
   end
-  local invalid = (pair.gold .. pair.pred):find "x'%x*ff%x*' AS TEXT"
-  return invalid and theirs.executable == 0 and "text that is not UTF-8 is an error there" or nil
+  return is_invalid_text(pair) and theirs.executable == 0 and "text that is not UTF-8 is an error there" or nil
 end
 
----All pairs whose prediction is text, run; endless ones apart, with a short deadline.
-local function run_pairs()
+---The same for a single number, theirs[name] against ours.
+local function reason_of_one(pair, theirs, ours)
+  if type(theirs) == "table" then
+    return (ours.gold_error or ours.pred_error) and theirs.error .. " there" or nil
+  elseif ours.pred_code == "SQLUNE_DENIED" then
+    return pair.kind:find "^w_" and "writes and other non-queries run there" or nil
+  elseif ours.pred_error == "the statement is empty" then
+    return "an empty statement is executable there"
+  end
+  return is_invalid_text(pair) and "text that is not UTF-8" or nil
+end
+
+---All pairs whose prediction is text, run; endless ones apart, with a short deadline. prepare: what runs of a text.
+local function run_pairs(prepare)
   local normal, endless = { pairs = {}, items = {} }, { pairs = {}, items = {} }
   for pair in assert(json.items(t.shared "golden/eval/sql_pairs.jsonl")) do
     if type(pair.pred) == "string" then
       local list = pair.kind == "endless" and endless or normal
       local path = t.shared("data/spider/database/" .. pair.db_id .. "/" .. pair.db_id .. ".sqlite")
       list.pairs[#list.pairs + 1] = pair
-      list.items[#list.items + 1] = { db = path, gold = pair.gold, pred = pair.pred }
+      list.items[#list.items + 1] = { db = path, gold = prepare(pair.gold) or "", pred = prepare(pair.pred) or "" }
     end
   end
   normal.outcomes = sq.evaluate.run { items = normal.items }
-  endless.outcomes = sq.evaluate.run { items = endless.items, timeout = 0.2 }
   return normal, endless
+end
+
+---How often each reason explains a difference between their number and ours; an unexplained one is an error.
+local function differences_of(run, name, metric)
+  local found = {}
+  for i, ours in ipairs(run.outcomes) do
+    local pair, value = run.pairs[i], ours[metric]
+    local theirs = pair.verdicts[name]
+    if type(value) == "boolean" then value = bit(value) end
+    if type(theirs) == "table" or math.abs(theirs - value) > 1e-12 then
+      local why = reason_of_one(pair, theirs, ours)
+      if not why then
+        error(("%s (%s) %s: theirs %s, ours %s %s"):format(pair.id, pair.kind, name, json.encode(theirs), value,
+          ours.pred_error or ""))
+      end
+      found[why] = (found[why] or 0) + 1
+    end
+  end
+  return found
 end
 
 return {
   ["statements: verdicts but for the listed differences"] = function()
-    local normal, endless = run_pairs()
+    local normal, endless = run_pairs(postprocess.none)
     local differences = {}
     for i, ours in ipairs(normal.outcomes) do
       local pair = normal.pairs[i]
       local theirs = pair.verdicts.xiyan
-      local equal = bit(ours.ex) == theirs.ex and bit(ours.ex_bird) == theirs.ex_bird
+      local equal = bit(ours.ex_xiyan) == theirs.ex and bit(ours.ex_bird) == theirs.ex_bird
         and bit(ours.executable) == theirs.executable
       if not equal then
         local why = reason(pair, theirs, ours)
@@ -108,12 +139,26 @@ return {
       ["writes and other non-queries run there"] = 89,
       ["gold fails: charged to the prediction there"] = 38,
       ["an empty statement is executable there"] = 23,
-      ["the pre-check on texts"] = 4,
       ["text that is not UTF-8 is an error there"] = 3,
     })
+    local few = { ["writes and other non-queries run there"] = 23, ["an empty statement is executable there"] = 4,
+      ["text that is not UTF-8"] = 1 }
+    t.eq(differences_of(normal, "bird_ex", "ex_bird"), few)
+    t.eq(differences_of(normal, "bird_soft_f1", "soft_f1"), few)
     local verdicts = {}
-    for i, ours in ipairs(endless.outcomes) do verdicts[i] = ours.verdict end
+    for i, ours in ipairs(sq.evaluate.run { items = endless.items, timeout = 0.2 }) do verdicts[i] = ours.verdict end
     t.eq(verdicts, { "timeout", "gold_error", "gold_error", "timeout" })
+  end,
+
+  ["statements: the test-suite evaluator's verdicts, with and without DISTINCT"] = function()
+    t.eq(differences_of(run_pairs(postprocess.testsuite_keep_distinct), "testsuite_keep_distinct", "ex_spider"), {
+      ["AssertionError there"] = 53, ["writes and other non-queries run there"] = 2,
+      ["an empty statement is executable there"] = 4, ["text that is not UTF-8"] = 2,
+    })
+    t.eq(differences_of(run_pairs(postprocess.testsuite), "testsuite", "ex_spider"), {
+      ["AssertionError there"] = 44, ["IndexError there"] = 9, ["writes and other non-queries run there"] = 2,
+      ["an empty statement is executable there"] = 1, ["text that is not UTF-8"] = 2,
+    })
   end,
 
   ["Spider dev, gold against gold: all correct"] = function()

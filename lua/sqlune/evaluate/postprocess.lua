@@ -108,7 +108,9 @@ local function first_statement(list)
   local kept, depth, ended = {}, 0, false
   for _, token in ipairs(list) do
     local text = token.text
-    if ended and token.kind == "space" then
+    if ended and text == "\u{A0}" then
+      kept[#kept + 1] = token -- a blank of Python's
+    elseif ended and token.kind == "space" then
       local line = text:find "[\r\n]"
       kept[#kept + 1] = { kind = "space", text = text:sub(1, (line or #text + 1) - 1) }
       if line then break end
