@@ -1,16 +1,27 @@
 ---@meta
 
----Worker threads that run gold and predicted SQL and judge what comes. Recipes use `sq.evaluate`, which stands on this.
+---Worker processes that run gold and predicted SQL and judge what comes. Recipes use `sq.evaluate`, which stands on this.
 ---@class sqlune.evaluator
 local evaluator = {}
 
+---@class sqlune.evaluator.Item
+---@field db string|table     a SQLite file or a connection table
+---@field gold string
+---@field pred string
+---@field ordered? boolean    gold says ORDER BY where it counts: for ex_ordered
+---@field keyed? { sql: string, keys: integer[] }  gold with its sort keys, at most 8, among its columns
+
 ---@class sqlune.evaluator.Opts
----@field items { db: string|table, gold: string, pred: string }[]  db: a SQLite file or a connection table
----@field workers? integer    threads; default one a processor, at most 16
+---@field items sqlune.evaluator.Item[]
+---@field workers? integer    processes; default one a processor, at most 64
 ---@field timeout? number     seconds a statement, default 30
 ---@field max_rows? integer   of one result; more are an error
 ---@field max_bytes? integer  of one result; more are an error
 ---@field samples? integer    rows kept of both results where the verdict is not correct, default 0
+---@field rounds? integer     how often both statements are timed where ex_bird holds, default 0
+---@field tolerance? number   relative, of numbers, default 0
+---@field cache? string       folder of gold results
+---@field digests? table<string|table, string>  of the contents of each `db` whose gold may be cached
 
 ---Starts the workers on a list of items and returns at once. Use `local pool <close> = …`: closing cancels what runs.
 ---@param opts sqlune.evaluator.Opts
@@ -43,11 +54,22 @@ function evaluator.compare(gold, pred, opts) end
 ---@class sqlune.evaluator.Pool
 local pool = {}
 
----Waits until all items are done, at most `seconds` (default 0.1). Raises on ^C and when memory is out.
+---Waits until all items are done, at most `seconds` (default 0.1). Raises on ^C and when memory is out; gives nil, a
+---message and a code when a server cannot be reached any more.
 ---@param seconds? number
----@return integer done
----@return integer total
+---@return integer? done
+---@return integer|string total
+---@return string? code
 function pool:step(seconds) end
+
+---Which item was the nth to be done.
+---@param n integer  at most what the last step called done
+---@return integer item
+function pool:finished(n) end
+
+---How many workers ended otherwise than they should.
+---@return integer
+function pool:deaths() end
 
 ---What came of item i; nil while it is not done.
 ---@param i integer
