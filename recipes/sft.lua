@@ -3,12 +3,14 @@ local sq = require "sqlune"
 local config, models, optim, schedule, train = sq.config, sq.models, sq.optim, sq.schedule, sq.train
 local batches = sq.data.batches
 local data = require "sqlune.train.data"
+local evaluation = require "sqlune.train.evaluation"
 local experts = require "sqlune.momq.training"
 local objective = require "sqlune.train.objective"
 
 local cfg = config.parse(arg, {
   model    = config.path "Hugging Face folder to start from",
-  data     = config.path "conversations, as assemble writes them",
+  data     = config.path "conversations, as assemble writes them, or a Lua list of { path =, weight = }",
+  cache    = config.path("folder of tokenised data, made once; samples are then read from it one by one", false),
   out      = config.path "run folder",
   mask     = config.one_of({ "answers", "all" }, "tokens that the loss counts", "answers"),
   dtype    = config.one_of({ "f32", "bf16" }, "type of the weights; bf16 has f32 master copies", "f32"),
@@ -36,6 +38,7 @@ local cfg = config.parse(arg, {
   loss      = objective.options,
   momq      = experts.options,
   augment   = sq.data.epochs.options,
+  eval      = evaluation.options,
 })
 
 local function check(value, message)
@@ -48,6 +51,7 @@ local text = check(data.text_of(cfg.model))          -- its tokenizer, chat temp
 local mixture = experts.wanted(cfg)                  -- nil without momq.enabled
 local samples = check(data.read(cfg, text, mixture and mixture.check))
 if cfg.show_mask > 0 then return data.show(samples, text, cfg.show_mask) end
+local eval = check(evaluation.open(cfg, text))
 local model = check(models.load(cfg.model, { dtype = cfg.dtype, tokenizer = false,
   train = mixture and mixture.train or not cfg.dry_run }))
 check(model:check_tokenizer(text.tokenizer))
@@ -77,5 +81,6 @@ for step, micro in run:steps() do              -- micro: the batches of one opti
   local entry = { loss = loss, grad_norm = norm, grad_norms = parts, lr = rate(step), skipped = not done }
   if mixture then mixture:log(entry, step, step == plan:steps()) end
   run:log(entry)
+  if eval:due(step, run.total) then run:judge(eval:run(model, step)) end
 end
 run:save_model()

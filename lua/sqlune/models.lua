@@ -302,6 +302,22 @@ function Model:adapter(which, factor) sq.lora.switch(self, which, factor) end
 ---@return integer[]
 function Model:generate(ids, opts) return sq.generate.run(self, { ids }, opts)[1] end
 
+---Takes the weights of a folder that save() wrote.
+---@param folder string
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Model:restore(folder)
+  local _s <close> = sq.scope()
+  local stored, message, code = sq.safetensors.load(folder)
+  if not stored then return nil, message, code end
+  for name, p in pairs(self.parts.by_name) do
+    if not stored[name] then return nil, ("%s: no tensor '%s'"):format(folder, name), "SQLUNE_FORMAT" end
+    sq.no_grad(ops.copy_, p, stored[name])
+  end
+  return true
+end
+
 ---Copies a folder's tokenizer, chat template and generation defaults into another one.
 ---@param from string?  nil: nothing to copy
 ---@param folder string

@@ -1,8 +1,11 @@
 -- A training run: its folder, log, progress, checkpoints, and going on where it stopped.
 local sq = require "sqlune"
+local logs = require "sqlune.train.log"
 local config, fs, json, progress, term = sq.config, sq.fs, sq.json, sq.progress, sq.term
 
 local M = {}
+
+local most_skipped <const> = 10 -- steps in a row without a finite gradient: the run cannot recover
 
 ---@class sqlune.train.Run
 ---@field out string       run folder: config.lua, metrics.jsonl, checkpoint-N/, and the model at the end
@@ -52,47 +55,58 @@ end
 function Run:track(tracked)
   for key, value in pairs(tracked) do self[key] = value end
   self.total = self.batches:steps()
-  local log = fs.join(self.out, "metrics.jsonl")
-  if not self.from then
-    must(fs.write(log, ""))
-    return
-  end
-  local state = must(json.read(fs.join(self.from.path, "state.json")))
-  if state.total ~= self.total or state.samples ~= #self.batches.samples or state.seed ~= self.batches.seed then
-    local text = "%s was made with other data or settings (%d steps of %d samples, seed %d; now %d of %d, seed %d)"
-    config.fail(text:format(self.from.path, state.total, state.samples, state.seed, self.total,
-      #self.batches.samples, self.batches.seed))
-  end
-  local _s <close> = sq.scope()
-  local weights = must(sq.safetensors.load(fs.join(self.from.path, "model.safetensors")))
-  for name, p in pairs(self.model.parts.by_name) do
-    sq.no_grad(function() sq.ops.copy_(p, must(weights[name], self.from.path .. ": no tensor '" .. name .. "'")) end)
-  end
-  self.optimizer:restore(must(sq.safetensors.load(fs.join(self.from.path, "optimizer.safetensors"))), state.step)
-  sq.random_state { seed = state.random.seed, offset = state.random.offset }
-  self.step, self.tokens = state.step, state.tokens
-  -- The log goes on behind the checkpoint's step.
-  local kept = {}
-  for line in (fs.read(log) or ""):gmatch "[^\n]+" do
-    local ok, entry = pcall(json.decode, line)
-    if ok and entry and entry.step and entry.step <= self.step then kept[#kept + 1] = line .. "\n" end
-  end
-  must(fs.write(log, table.concat(kept)))
+  if self.from then self:go_back() end
+  self.log_files = logs.open(self.out, self.step)
 end
 
----Writes checkpoint-<step>: into a folder of another name first, which is renamed when everything is on disk.
-function Run:save()
-  if self.saved == self.step then return end
-  local temporary = fs.join(self.out, ".saving-" .. self.step)
-  must(self.model:save(temporary, { tokenizer_from = self.tokenizer_from }))
-  must(sq.safetensors.save(fs.join(temporary, "optimizer.safetensors"), self.optimizer:tensors()))
-  must(json.write(fs.join(temporary, "state.json"), {
-    step = self.step, total = self.total, samples = #self.batches.samples, seed = self.batches.seed,
-    tokens = self.tokens, random = sq.random_state(),
-  }, { indent = 2 }))
-  local path = fs.join(self.out, "checkpoint-" .. self.step)
+---What a checkpoint must agree on with the settings of the run that goes on from it.
+function Run:facts()
+  local b = self.batches
+  return { total = self.total, samples = #b.samples, seed = b.seed, batching = b.batching, digest = b.samples.digest }
+end
+
+---Back to the state of the last checkpoint.
+function Run:go_back()
+  local path = self.from.path
+  local state = must(json.read(fs.join(path, "state.json")))
+  local facts = self:facts()
+  for key, value in pairs(facts) do
+    if state[key] ~= value then
+      local text = "%s was made with other data or settings (%d steps of %d samples, seed %d; now %d of %d, seed %d)"
+      config.fail(text:format(path, state.total, state.samples, state.seed, facts.total, facts.samples, facts.seed))
+    end
+  end
+  must(self.model:restore(path))
+  local _s <close> = sq.scope()
+  local ok, message = pcall(self.optimizer.restore, self.optimizer,
+    must(sq.safetensors.load(fs.join(path, "optimizer.safetensors"))), state.updates)
+  if not ok then config.fail(path .. ": " .. tostring(message):gsub("^[^:]*:%d+: ", "")) end
+  sq.random_state { seed = state.random.seed, offset = state.random.offset }
+  self.step, self.tokens, self.best, self.worse = state.step, state.tokens, state.best, state.worse
+  self.stopped, self.skipped = state.stopped, state.skipped
+end
+
+---Writes a folder under another name first, which is renamed when everything is on disk.
+local function write_whole(path, write)
+  local temporary = fs.join(fs.dirname(path), ".saving-" .. fs.basename(path))
+  if fs.exists(temporary) then must(fs.remove_tree(temporary)) end
+  write(temporary)
   if fs.exists(path) then must(fs.remove_tree(path)) end
   must(fs.rename(temporary, path))
+end
+
+---Writes checkpoint-<step>.
+function Run:save()
+  if self.saved == self.step then return end
+  write_whole(fs.join(self.out, "checkpoint-" .. self.step), function(folder)
+    must(self.model:save(folder, { tokenizer_from = self.tokenizer_from }))
+    must(sq.safetensors.save(fs.join(folder, "optimizer.safetensors"), self.optimizer:tensors()))
+    local state = self:facts()
+    state.step, state.tokens, state.random, state.updates = self.step, self.tokens, sq.random_state(),
+      self.optimizer.step_count
+    state.best, state.worse, state.stopped, state.skipped = self.best, self.worse, self.stopped, self.skipped
+    must(json.write(fs.join(folder, "state.json"), state, { indent = 2 }))
+  end)
   self.saved = self.step
   local limit = self.cfg.save_total_limit
   if limit and limit > 0 then
@@ -121,7 +135,7 @@ function Run:steps()
       local every = self.cfg.save_every or 0
       if every > 0 and self.step % every == 0 and self.step < self.total then self:save() end
     end
-    if self.step >= self.total then
+    if self.step >= self.total or self.stopped then
       self.bar:close()
       return nil
     end
@@ -134,32 +148,89 @@ function Run:steps()
   end
 end
 
----Numbers of the step that is under way: loss, grad_norm, lr and others.
----@param entry table<string, number>
-function Run:log(entry) self.entry = entry end
+---Numbers of the step that is under way: loss, grad_norm, lr and others. `skipped` tells that nothing was updated.
+---@param entry table<string, any>
+function Run:log(entry)
+  self.entry = entry
+  self.skipped = entry.skipped and (self.skipped or 0) + 1 or 0
+  if not entry.skipped then
+    entry.skipped = nil
+    return
+  end
+  self.bar:say(("step %d skipped: the norm of the gradients is %s"):format(self.step + 1, entry.grad_norm))
+  if self.skipped >= most_skipped then
+    config.fail(("%d steps in a row had a gradient that is not finite"):format(self.skipped))
+  end
+end
+
+---Takes an evaluation's result into the step's entry and keeps the best model in best/; may end the run.
+---@param metrics table<string, number>
+---@param samples table[]
+function Run:judge(metrics, samples)
+  local parts, names = {}, {}
+  for name in pairs(metrics) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    self.entry["eval_" .. name] = metrics[name]
+    parts[i] = ("%s %s"):format(name, name == "loss" and ("%.4f"):format(metrics[name]) or
+      ("%.1f"):format(metrics[name]))
+  end
+  self.bar:say(("step %d: %s"):format(self.step + 1, table.concat(parts, "  ")))
+  self.log_files:write_samples(samples)
+  local o = self.cfg.eval
+  if not o or not o.best then return end
+  local smaller, name = o.best:match "^(%-?)(.*)$"
+  local value = metrics[name]
+  if value == nil then config.fail(("eval.best=%s: there is no such metric (%s)"):format(o.best,
+    table.concat(names, ", "))) end
+  local sign = (smaller == "-" or name == "loss") and -1 or 1
+  if not self.best or value * sign > self.best.value * sign then
+    self.best, self.worse = { step = self.step + 1, metric = name, value = value }, 0
+    write_whole(fs.join(self.out, "best"), function(folder)
+      must(self.model:save(folder, { tokenizer_from = self.tokenizer_from }))
+      must(json.write(fs.join(folder, "best.json"), self.best, { indent = 2 }))
+    end)
+  else
+    self.worse = self.worse + 1
+    if o.patience > 0 and self.worse >= o.patience then
+      self.stopped = true
+      self.bar:say(("stopped: %s has not been better than at step %d for %d evaluations"):format(name,
+        self.best.step, self.worse))
+    end
+  end
+end
 
 function Run:write_log(seconds)
   local entry = self.entry or {}
   self.entry = nil
   self.tokens, self.spent = self.tokens + self.step_tokens, self.spent + seconds
   local memory = sq.tensor_memory()
-  local line = { step = self.step }
-  for key, value in pairs(entry) do
-    if value ~= value or value == math.huge or value == -math.huge then value = tostring(value) end
-    line[key] = value
-  end
-  line.tokens, line.seconds, line.memory = self.tokens, seconds, memory.live_bytes
-  must(fs.append(fs.join(self.out, "metrics.jsonl"), json.encode(line) .. "\n"))
+  entry.step, entry.tokens, entry.seconds, entry.memory = self.step, self.tokens, seconds, memory.live_bytes
+  entry.tokens_per_second = self.step_tokens / seconds
+  self.log_files:write(entry)
   self.bar:update(self.step, {
     loss = entry.loss and ("%.3f"):format(entry.loss), lr = entry.lr and ("%.2g"):format(entry.lr),
     ["|g|"] = entry.grad_norm and ("%.2f"):format(entry.grad_norm),
-    ["tok/s"] = term.count(math.floor(self.step_tokens / seconds)), memory = term.bytes(memory.peak_bytes),
+    ["tok/s"] = term.count(math.floor(entry.tokens_per_second)), memory = term.bytes(memory.peak_bytes),
   })
 end
 
----Writes the model into the run folder itself: what infer, merge and other tools open.
+---Writes the model into the run folder itself: what infer, merge and other tools open. With `eval.best` it is the best
+---one, whose files move there from best/.
 function Run:save_model()
-  must(self.model:save(self.out, { tokenizer_from = self.tokenizer_from }))
+  local best, written = fs.join(self.out, "best"), fs.join(self.out, "best.json")
+  if self.best and fs.is_dir(best) then
+    local names = fs.list(best)
+    table.sort(names, function(a, b) -- weights last: with them the model is whole
+      local x, y = a:find "%.safetensors$" ~= nil, b:find "%.safetensors$" ~= nil
+      if x ~= y then return y end
+      return a < b
+    end)
+    for _, name in ipairs(names) do must(fs.rename(fs.join(best, name), fs.join(self.out, name))) end
+    must(fs.remove_tree(best))
+  elseif not (self.best and fs.exists(written)) then
+    must(self.model:save(self.out, { tokenizer_from = self.tokenizer_from }))
+  end
   self.finished = true
 end
 

@@ -3,60 +3,13 @@ local sq = require "sqlune"
 local t = require "tests.check"
 local fs, json, models = sq.fs, sq.json, sq.models
 
-local program = fs.realpath "/proc/self/exe"
-
-local function shell(command)
-  local pipe = io.popen(command .. " 2>&1; echo \"[$?]\"")
-  local text = pipe:read "a"
-  pipe:close()
-  local output, code = text:match "^(.*)%[(%d+)%]\n$"
-  return output, tonumber(code)
-end
-
----A folder with conversations, a byte-level tokenizer trained on them and a model of 2 layers.
-local function workshop()
-  local dir = t.tmpdir()
-  local items, words = json.array {}, { "name", "total", "price", "shop", "book", "city", "year", "author" }
-  local texts = {}
-  for i = 1, 40 do
-    local a, b = words[i % 8 + 1], words[(i * 3 + 1) % 8 + 1]
-    items[i] = { conversations = json.array {
-      { role = "user", content = ("Which %s has the most %s%s?"):format(a, b, (" really"):rep(i % 5)) },
-      { role = "assistant", content = ("SELECT %s FROM %s"):format(a, b) },
-    } }
-    texts[i] = items[i].conversations[1].content .. " " .. items[i].conversations[2].content
-  end
-  t.ok(json.write(dir .. "/data.json", items))
-  fs.mkdir(dir .. "/model")
-  local tokenizer = t.ok(sq.tokenizer.train { texts = texts, vocab_size = 320, path = dir .. "/model/tokenizer.json",
-    special = { "<|im_start|>", "<|im_end|>" } })
-  local model = t.ok(models.from_config({
-    model_type = "qwen2", hidden_size = 32, intermediate_size = 48, num_hidden_layers = 2, num_attention_heads = 4,
-    num_key_value_heads = 2, vocab_size = tokenizer:vocab_size(), tie_word_embeddings = true,
-  }, { seed = 3 }))
-  t.ok(model:save(dir .. "/model"))
-  return dir
-end
-
-local function sft(dir, out, settings, prefix)
-  local fixed = ("model=%s/model data=%s/data.json out=%s/%s batch_tokens=160 lr=1e-3 epochs=2 --quiet"):format(
-    dir, dir, dir, out)
-  return shell(("%s '%s' sft %s %s"):format(prefix or "", program, fixed, settings or ""))
-end
-
-local function weights(dir, out) return t.ok(fs.sha256(fs.join(dir, out, "model.safetensors"))) end
-
-local function losses(dir, out)
-  local list = {}
-  local it <close> = t.ok(json.items(fs.join(dir, out, "metrics.jsonl")))
-  for entry in it do list[#list + 1] = entry.loss end
-  return list
-end
+local workshop = require "tests.workshop"
+local sft, losses, weights = workshop.sft, workshop.losses, workshop.weights
 
 local cases = {}
 
 cases["one seed gives one result, another seed another"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   for out, settings in pairs { a = "seed=5", b = "seed=5", c = "seed=6" } do
     local text, code = sft(dir, out, settings)
     t.eq(code, 0, text)
@@ -68,7 +21,7 @@ cases["one seed gives one result, another seed another"] = function()
 end
 
 cases["resumed at any step, the weights come out the same"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   for _, dtype in ipairs { "f32", "bf16" } do
     t.eq(select(2, sft(dir, "whole" .. dtype, "dtype=" .. dtype)), 0)
     local steps = #losses(dir, "whole" .. dtype)
@@ -89,7 +42,7 @@ cases["resumed at any step, the weights come out the same"] = function()
 end
 
 cases["killed during a save, the run resumes to the same weights"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   t.eq(select(2, sft(dir, "whole", "epochs=4")), 0)
   for _, delay in ipairs { 0.05, 0.12, 0.2, 0.35 } do
     local out = "killed" .. delay
@@ -104,7 +57,7 @@ cases["killed during a save, the run resumes to the same weights"] = function()
 end
 
 cases["checkpoints are kept up to the limit, and a used folder is refused"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   t.eq(select(2, sft(dir, "run", "save_every=2 save_total_limit=2")), 0)
   t.eq(#sq.train.checkpoints(fs.join(dir, "run")), 2)
   local text, code = sft(dir, "run", "")
@@ -116,7 +69,7 @@ cases["checkpoints are kept up to the limit, and a used folder is refused"] = fu
 end
 
 cases["a checkpoint opens as a model"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   t.eq(select(2, sft(dir, "run", "dtype=bf16")), 0)
   local _s <close> = sq.scope()
   local model, tokenizer = models.load(fs.join(dir, "run"))
@@ -154,24 +107,24 @@ local function compare(dir, a, b)
 end
 
 cases["accumulation 1 and 4 give the same loss and gradients"] = function()
-  compare(workshop(), { { 1, 2, 3, 4, 5, 6, 7, 8 } }, { { 1, 2, 3 }, { 4 }, { 5, 6 }, { 7, 8 } })
+  compare(workshop.new(), { { 1, 2, 3, 4, 5, 6, 7, 8 } }, { { 1, 2, 3 }, { 4 }, { 5, 6 }, { 7, 8 } })
 end
 
 cases["packed and one by one give the same loss and gradients"] = function()
   local singles = {}
   for i = 1, 8 do singles[i] = { i } end
-  compare(workshop(), { { 8, 7, 6, 5, 4, 3, 2, 1 } }, singles)
+  compare(workshop.new(), { { 8, 7, 6, 5, 4, 3, 2, 1 } }, singles)
 end
 
 cases["a long answer is never cut: the sample is left out and counted"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   local text, code = sft(dir, "run", "max_length=34 dry_run=true")
   t.eq(code, 0, text)
   t.ok(text:find "left out: longer than max_length", text)
 end
 
 cases["bad input names the file and the place"] = function()
-  local dir = workshop()
+  local dir = workshop.new()
   local function refused(settings, pattern, prepare)
     prepare()
     local text, code = sft(dir, "bad", settings)

@@ -13,7 +13,9 @@ local Answers = {}
 Answers.__index = Answers
 
 ---The messages that the model sees: all before the last answer.
-local function question_of(messages)
+---@param messages table[]
+---@return table[]
+function M.question_of(messages)
   local last = #messages
   while last > 0 and messages[last].role == "assistant" do last = last - 1 end
   return json.array(table.move(messages, 1, last, 1, {}))
@@ -65,7 +67,7 @@ function M.open(cfg, tokenizer, template, context)
   for i, item in ipairs(items) do
     item.pred_sql = nil
     local text
-    text, message = template:render { messages = question_of(item.conversations), add_generation_prompt = true }
+    text, message = template:render { messages = M.question_of(item.conversations), add_generation_prompt = true }
     if not text then return nil, ("%s: item %d: %s"):format(cfg.data, i, message) end
     local ids = tokenizer:encode(text)
     self.longest = math.max(self.longest, #ids)

@@ -123,7 +123,8 @@ local function best_fit(self, order)
   end
   for _, i in ipairs(order) do
     local n = self.lengths[i]
-    local room, batch = smallest(n)
+    local room = smallest(n)
+    local batch
     if room then
       batch = table.remove(rooms[room])
       mark(room, -1)
@@ -157,7 +158,8 @@ end
 function Batches:plan(epoch)
   if self.plans[epoch] then return self.plans[epoch] end
   if self.samples.lengths_in then self.lengths = self.samples:lengths_in(epoch) end
-  local order, list = order_of(self, epoch)
+  local order = order_of(self, epoch)
+  local list
   if self.batching == "packed" then
     list = in_order(self, order)
   else

@@ -39,47 +39,74 @@ local function count_labelled(labels)
   return count
 end
 
----Adds a conversation's sample, or counts why it is left out. Returns what is wrong with it.
-local function add(samples, item, encode, o)
+---The sample of a conversation, or nil where it is left out (counted in `facts`); what is wrong with it.
+local function sample_of(facts, item, encode, o)
   local fault = items.conversation_fault(item) or o.check and o.check(item.sql_type)
-  if fault then return fault end
+  if fault then return nil, fault end
   local encoded, message = encode(item.conversations)
-  if not encoded then return message end
+  if not encoded then return nil, message end
   local labelled = count_labelled(encoded.labels)
   if o.mask ~= "all" and o.context and labelled > o.context then
-    return ("the answer has %d tokens, more than the context of %d"):format(labelled, o.context)
+    return nil, ("the answer has %d tokens, more than the context of %d"):format(labelled, o.context)
   end
   if o.max_length and #encoded.ids > o.max_length then
-    samples.dropped = samples.dropped + 1
+    facts.dropped = facts.dropped + 1
   elseif labelled == 0 then
-    samples.unlabelled = samples.unlabelled + 1
+    facts.unlabelled = facts.unlabelled + 1
   else
+    facts.tokens, facts.trained = facts.tokens + #encoded.ids, facts.trained + labelled
+    facts.longest = math.max(facts.longest, #encoded.ids)
     local sql_type = type(item.sql_type) == "string" and item.sql_type or nil
-    samples[#samples + 1] = { ids = encoded.ids, labels = encoded.labels, labelled = labelled, sql_type = sql_type }
-    samples.tokens, samples.trained = samples.tokens + #encoded.ids, samples.trained + labelled
-    samples.longest = math.max(samples.longest, #encoded.ids)
+    return { ids = encoded.ids, labels = encoded.labels, labelled = labelled, sql_type = sql_type }
   end
 end
 
----Reads a file of conversations (a JSON list or JSON Lines). Samples longer than max_length are left out and counted;
----an answer that alone is longer than `context`, the model's longest sequence, is an error.
+---@class sqlune.data.ReadOpts
+---@field max_length? integer longer samples are left out and counted
+---@field context? integer    the model's longest sequence: an answer that alone is longer is an error
+---@field mask? "answers"|"all"
+---@field max_items? integer  samples at most
+---@field check? fun(sql_type: any): string?  what is wrong with an item's dialect
+
+---Calls visit(sample) for each sample of a file of conversations (a JSON list or JSON Lines); one is in memory at a
+---time. A text that visit returns ends the walk as the message, true ends it as it is.
 ---@param path string
 ---@param tokenizer userdata
 ---@param template table      of template()
----@param o {max_length?: integer, context?: integer, mask?: string, max_items?: integer, check?: fun(sql_type: any): string?}
+---@param o sqlune.data.ReadOpts
+---@param visit fun(sample: sqlune.data.Sample): string|true|nil
+---@return {dropped: integer, unlabelled: integer, tokens: integer, trained: integer, longest: integer}? facts
+---@return string? message
+---@return string? code
+function M.each(path, tokenizer, template, o, visit)
+  local facts = { dropped = 0, unlabelled = 0, tokens = 0, trained = 0, longest = 0 }
+  local mask = { mask = o.mask or "answers" }
+  local function encode(messages) return chat.encode(tokenizer, template, messages, mask) end
+  local count, message = items.each(path, function(item, where)
+    local sample, wrong = sample_of(facts, item, encode, o)
+    if wrong then return where .. ": " .. wrong end
+    return sample and visit(sample)
+  end)
+  if not count then return nil, message, "SQLUNE_FORMAT" end
+  return facts
+end
+
+---All samples of a file in memory.
+---@param path string
+---@param tokenizer userdata
+---@param template table
+---@param o sqlune.data.ReadOpts
 ---@return sqlune.data.Conversations? samples
 ---@return string? message
 ---@return string? code
 function M.read(path, tokenizer, template, o)
-  local samples = { dropped = 0, unlabelled = 0, tokens = 0, trained = 0, longest = 0, path = path }
-  local mask = { mask = o.mask or "answers" }
-  local function encode(messages) return chat.encode(tokenizer, template, messages, mask) end
-  local count, message = items.each(path, function(item, where)
-    local wrong = add(samples, item, encode, o)
-    if wrong then return where .. ": " .. wrong end
+  local samples = { path = path }
+  local facts, message, code = M.each(path, tokenizer, template, o, function(sample)
+    samples[#samples + 1] = sample
     return o.max_items and #samples >= o.max_items or nil
   end)
-  if not count then return nil, message, "SQLUNE_FORMAT" end
+  if not facts then return nil, message, code end
+  for name, value in pairs(facts) do samples[name] = value end
   return samples
 end
 

@@ -1,7 +1,7 @@
 -- What a training recipe reads and shows before it starts: samples of its data sets, their mask, the plan of the run.
 local sq = require "sqlune"
-local models, term = sq.models, sq.term
-local conversations, epochs = sq.data.conversations, sq.data.epochs
+local config, fs, models, term = sq.config, sq.fs, sq.models, sq.term
+local cache, conversations, epochs = sq.data.cache, sq.data.conversations, sq.data.epochs
 
 local M = {}
 
@@ -27,8 +27,62 @@ function M.text_of(folder)
   return { tokenizer = tokenizer, template = template, context = shape.context, folder = folder }
 end
 
+---Data sets of a recipe: one file, or those that a Lua file lists as { path =, weight = }, paths counted from the
+---current folder, else from the list's.
+---@param path string
+---@return {path: string, weight: number}[]? sets
+---@return string? message
+local function sets_of(path)
+  if not path:find "%.lua$" then return { { path = path, weight = 1 } } end
+  local list, message = config.load(path)
+  if not list then return nil, message end
+  for i, set in ipairs(list) do
+    local place = ("%s: data set %d"):format(path, i)
+    if type(set) ~= "table" or type(set.path) ~= "string" then return nil, place .. " has no 'path'" end
+    set.weight = set.weight or 1
+    if type(set.weight) ~= "number" or not (set.weight > 0 and set.weight < math.huge) then
+      return nil, place .. ": 'weight' is how often it comes in an epoch, a number above 0"
+    end
+    for key in pairs(set) do
+      if key ~= "path" and key ~= "weight" then
+        return nil, ("%s: no setting '%s' (path, weight)"):format(place, key)
+      end
+    end
+    local beside = fs.join(fs.dirname(path), set.path)
+    if not fs.exists(set.path) and fs.exists(beside) then set.path = beside end
+  end
+  if #list == 0 then return nil, path .. ": a list of data sets { path =, weight = } is expected" end
+  return list
+end
+
+---Several data sets as one list of samples.
+local function joined(parts, sets)
+  local all = { lengths = {}, sets = {}, dropped = 0, unlabelled = 0, tokens = 0, trained = 0, longest = 0 }
+  local digests, starts = {}, {}
+  for k, samples in ipairs(parts) do
+    starts[k] = #all.lengths
+    all.sets[k] = { first = #all.lengths + 1, count = #samples, weight = sets[k].weight }
+    for i = 1, #samples do
+      all.lengths[#all.lengths + 1] = samples.lengths and samples.lengths[i] or #samples[i].ids
+    end
+    for _, name in ipairs { "dropped", "unlabelled", "tokens", "trained" } do all[name] = all[name] + samples[name] end
+    all.longest = math.max(all.longest, samples.longest)
+    digests[k] = samples.digest .. " " .. sets[k].weight
+  end
+  all.digest = fs.sha256_bytes(table.concat(digests, "\n"))
+  return setmetatable(all, {
+    __len = function() return #all.lengths end,
+    __index = function(_, i)
+      if math.type(i) ~= "integer" then return nil end
+      for k = #starts, 1, -1 do
+        if i > starts[k] then return parts[k][i - starts[k]] end
+      end
+    end,
+  })
+end
+
 ---The samples of a recipe's data, none longer than a batch.
----@param cfg table   data, mask, max_length, batch_tokens, show_mask; augment: epochs.options
+---@param cfg table   data, cache, mask, max_length, batch_tokens, show_mask; augment: epochs.options
 ---@param text sqlune.train.Text
 ---@param check_type? fun(sql_type: any): string?  what is wrong with an item's dialect
 ---@return sqlune.data.Conversations? samples
@@ -36,16 +90,23 @@ end
 function M.read(cfg, text, check_type)
   local longest = math.min(cfg.max_length, cfg.batch_tokens, text.context)
   if cfg.augment and cfg.augment.every_epoch then return epochs.read(cfg, text, longest, check_type) end
-  local samples, message = conversations.read(cfg.data, text.tokenizer, text.template, {
-    max_length = longest, context = text.context, mask = cfg.mask,
-    max_items = cfg.show_mask > 0 and cfg.show_mask or nil, check = check_type,
-  })
-  if not samples then return nil, message end
-  if #samples == 0 and cfg.show_mask == 0 then
-    local words = "%s: no sample to train on: %d longer than the limit of %d tokens, %d with nothing to train"
-    return nil, words:format(cfg.data, samples.dropped, longest, samples.unlabelled)
+  local o = { max_length = longest, context = text.context, mask = cfg.mask, folder = cfg.cache, model = text.folder,
+    max_items = cfg.show_mask > 0 and cfg.show_mask or nil, check = check_type }
+  local sets, message = sets_of(cfg.data)
+  if not sets then return nil, message end
+  local parts = {}
+  for k, set in ipairs(sets) do
+    local reader = cfg.cache and cfg.show_mask == 0 and cache or conversations
+    parts[k], message = reader.read(set.path, text.tokenizer, text.template, o)
+    if not parts[k] then return nil, message end
+    parts[k].digest = parts[k].digest or fs.sha256(set.path)
+    if #parts[k] == 0 and cfg.show_mask == 0 then
+      local words = "%s: no sample to train on: %d longer than the limit of %d tokens, %d with nothing to train"
+      return nil, words:format(set.path, parts[k].dropped, longest, parts[k].unlabelled)
+    end
   end
-  return samples
+  if #parts == 1 and sets[1].weight == 1 then return parts[1] end
+  return joined(parts, sets)
 end
 
 ---Prints samples as text, trained tokens in green, the others dim.
