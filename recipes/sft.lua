@@ -72,7 +72,7 @@ for step, micro in run:steps() do              -- micro: the batches of one opti
   local labelled, loss = batches.labelled(micro), 0
   for place, batch in ipairs(micro) do
     local s <close> = sq.scope()               -- every tensor made here is gone at the end
-    local part = loss_of(batch, step, place, micro) / labelled -- the mean over the whole step's labels, however it is split
+    local part = loss_of(batch, step, place, micro) / labelled -- the mean over all labels of the step
     part:backward()
     loss = loss + part:item()
   end

@@ -1,7 +1,7 @@
 -- Training: the same run however it is split, resumed, interrupted or killed; a tiny model on conversations of its own.
 local sq = require "sqlune"
 local t = require "tests.check"
-local fs, json, models = sq.fs, sq.json, sq.models
+local fs, models = sq.fs, sq.models
 
 local workshop = require "tests.workshop"
 local sft, losses, weights = workshop.sft, workshop.losses, workshop.weights

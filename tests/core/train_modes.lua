@@ -243,12 +243,12 @@ cases["a cache gives the samples that reading gives, and is made anew when it is
   t.eq(first[3], want[3], "an open cache goes on while another is written")
   o.max_length = 34
   t.ok(#t.ok(cache.read(path, tokenizer, template, o)) < #want, "other settings, another cache")
-  t.eq(#t.ok(fs.list(o.folder)), 4)
+  t.eq(#t.ok(fs.list(o.folder)), 3)
   o.mask = "nothing"
   t.fails(function() return cache.read(dir .. "/none.json", tokenizer, template, o) end, "none%.json")
   assert(fs.write(dir .. "/bad.json", '[{"conversations": 3}]'))
   t.fails(function() return cache.read(dir .. "/bad.json", tokenizer, template, o) end, "bad%.json: item 1")
-  t.eq(#t.ok(fs.list(o.folder)), 4, "nothing half-written stays")
+  t.eq(#t.ok(fs.list(o.folder)), 3, "nothing half-written stays")
 end
 
 cases["a list of data sets that is wrong"] = function()
