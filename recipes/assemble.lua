@@ -9,6 +9,7 @@ local cfg = config.parse(arg, {
   seed     = 1,
   aug      = config.boolean("augment the data sets that allow it; false for test sets", true),
   augment  = config.path("Lua file with augmentations of your own (examples/my_augment.lua)", false),
+  db       = config.path("databases on whose renamed copies rename_tables and rename_columns are checked", false),
   prompt   = config.string("zh, en, or a Lua file with a prompt of your own", "zh"),
   tokenizer  = config.path("folder of the model whose tokenizer and chat template count tokens", false),
   max_length = config.integer("conversations with more tokens are left out, 0: none", 0, { min = 0 }),

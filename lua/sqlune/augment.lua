@@ -3,6 +3,7 @@
 -- Rules: each function has a random stream of its own per sample, so adding one changes no other; what the SQL needs
 -- must still be there after each; a message says which sample, which line of which file, and what is right.
 local random = require "sqlune.random"
+local rename = require "sqlune.augment.rename"
 local schemas = require "sqlune.augment.schema"
 
 local M = {
@@ -10,9 +11,12 @@ local M = {
   filter = require "sqlune.augment.filter",
   permute = require "sqlune.augment.permute",
   translate = require "sqlune.augment.translate",
+  rename_tables = rename.tables,
+  rename_columns = rename.columns,
 }
 
 local STANDARD = { "shuffle", "filter", "permute", "translate" }
+local NAMED = { "shuffle", "filter", "permute", "translate", "rename_tables", "rename_columns" }
 
 local RIGHT = [[
 A right one looks like this:
@@ -32,6 +36,7 @@ A right one looks like this:
 ---@field schema sqlune.augment.Schema
 ---@field sql string?
 ---@field also string[]?  further statements: the one that failed, candidates
+---@field renamings sqlune.augment.Renaming[]?  what was renamed, in order
 ---@field question string?
 ---@field evidence string?
 ---@field db_name string?
@@ -49,16 +54,16 @@ end
 local function step_of(value, path, i)
   if type(value) == "function" then return { name = ("%s[%d]"):format(path, i), run = value, custom = true } end
   if type(value) == "string" and type(M[value]) == "function" then
-    for _, name in ipairs(STANDARD) do
+    for _, name in ipairs(NAMED) do
       if name == value then return { name = name, run = M[name] } end
     end
   end
   return nil, ("%s: entry %d is %s, not a function or one of %s\n%s"):format(path, i,
-    type(value) == "string" and "'" .. value .. "'" or "a " .. type(value), table.concat(STANDARD, ", "), RIGHT)
+    type(value) == "string" and "'" .. value .. "'" or "a " .. type(value), table.concat(NAMED, ", "), RIGHT)
 end
 
 ---The list of a user's file. A function is added to the standard ones; so are the functions of a list, unless it has
----`replace = true`: then the list is all there is, and names of standard ones may stand in it.
+---`replace = true`: then the list is all there is. Names of the library's own may stand in a list.
 ---@param path string
 ---@return sqlune.augment.Step[]? list
 ---@return string? message

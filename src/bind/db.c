@@ -56,11 +56,13 @@ static int l_open(lua_State *L) { /* open(path | connection) -> db | nil, messag
     return 1;
 }
 
-static int l_create(lua_State *L) { /* create(path, sql) -> true | nil, message, code */
+/* create(path, sql[, from]) -> true | nil, message, code */
+static int l_create(lua_State *L) {
     size_t n;
     sqn_err e = SQN_ERR_INIT;
     const char *path = luaL_checkstring(L, 1), *script = luaL_checklstring(L, 2, &n);
-    if (sqn_sqlite_create(path, script, n, &e) != SQN_OK) return bind_error(L, &e);
+    const char *from = luaL_optstring(L, 3, NULL);
+    if (sqn_sqlite_create(path, from, script, n, &e) != SQN_OK) return bind_error(L, &e);
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -111,6 +111,7 @@ double sqn_db_clock(void); /* seconds, monotonic */
 
 /* A new SQLite file made by a script: trusted SQL, any number of statements. SQN_IO if the file
  * exists already; nothing is left behind on a failure. */
-sqn_status sqn_sqlite_create(const char *path, const char *script, size_t n, sqn_err *e);
+sqn_status sqn_sqlite_create(const char *path, const char *from /* copied first; may be NULL */,
+                             const char *script, size_t n, sqn_err *e);
 
 #endif

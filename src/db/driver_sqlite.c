@@ -251,7 +251,24 @@ const sqn_driver sqn_driver_sqlite = {
     .close = sqlite_close,
 };
 
-sqn_status sqn_sqlite_create(const char *path, const char *script, size_t n, sqn_err *e) {
+/* Everything of the file `from` into a new, empty database. */
+static sqn_status copy_from(sqlite3 *db, const char *from, sqn_err *e) {
+    sqlite3 *source = NULL;
+    sqn_status status = SQN_OK;
+    if (sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
+        status = SQN_FAIL(e, SQN_IO, "%s: %s", from, sqlite3_errmsg(source));
+    } else {
+        sqlite3_backup *backup = sqlite3_backup_init(db, "main", source, "main");
+        if (backup != NULL) sqlite3_backup_step(backup, -1);
+        if (backup == NULL || sqlite3_backup_finish(backup) != SQLITE_OK)
+            status = SQN_FAIL(e, SQN_DB, "%s: %s", from, sqlite3_errmsg(db));
+    }
+    sqlite3_close(source);
+    return status;
+}
+
+sqn_status sqn_sqlite_create(const char *path, const char *from, const char *script, size_t n,
+                             sqn_err *e) {
     struct stat st;
     sqn_status status = SQN_OK;
     sqlite3 *db = NULL;
@@ -261,7 +278,9 @@ sqn_status sqn_sqlite_create(const char *path, const char *script, size_t n, sqn
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
         status = SQN_FAIL(e, SQN_IO, "%s: %s", path, sqlite3_errmsg(db));
-    else if (sqlite3_exec(db, script, NULL, NULL, &message) != SQLITE_OK)
+    else if (from != NULL)
+        status = copy_from(db, from, e);
+    if (status == SQN_OK && sqlite3_exec(db, script, NULL, NULL, &message) != SQLITE_OK)
         status = SQN_FAIL(e, SQN_DB, "%s: %s", path, message ? message : "the script failed");
     sqlite3_free(message);
     sqlite3_close(db);

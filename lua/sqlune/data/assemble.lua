@@ -93,8 +93,8 @@ local function take(self, set, sent, result)
   end
   local out = sent.held and self.held_out or self.train
   for _, draw in ipairs(result.draws) do
-    if draw.too_long then
-      stats.dropped["too long"] = stats.dropped["too long"] + 1
+    if draw.why then
+      stats.dropped[draw.why] = stats.dropped[draw.why] + 1
     else
       local ok, message = write(out, draw.text)
       if not ok then return message end
@@ -165,6 +165,7 @@ end
 ---@field prompt? string    "zh" (default), "en", or a Lua file
 ---@field tokenizer? string folder of a model whose tokenizer and chat template count tokens
 ---@field max_length? integer  conversations with more tokens are left out
+---@field db? string        where databases are: renamed statements must give the same rows on a renamed copy
 ---@field trim? boolean     rather drop what nobody needs from the schema of a long one
 ---@field dedupe? boolean   leave out items that stand twice (database, question, SQL)
 ---@field held_out? number  a share of the databases whose items go to held_out_file
@@ -197,7 +198,7 @@ local function assemble(o)
   local against = o.against and #o.against > 0 and o.against or nil
   local argument = jobs.argument { sets = sets, seed = o.seed or 1, aug = o.aug ~= false, augment = o.augment,
     prompt = o.prompt or "zh", max_length = o.max_length, trim = o.trim, tokenizer = o.tokenizer, indent = INDENT,
-    dedupe = o.dedupe, against = against }
+    dedupe = o.dedupe, db = o.db, against = against }
   local train_writer <close>, unwritable = open_writer(o, o.out)
   if unwritable then return nil, unwritable end
   local held, message

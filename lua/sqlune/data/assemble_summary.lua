@@ -1,7 +1,7 @@
 -- The table at the end of assemble: items in, left out by reason, out, lengths; for each data set and each sql_type.
 local M = {}
 
-local REASONS = { "not drawn", "duplicate", "in a benchmark", "too long" }
+local REASONS = { "not drawn", "duplicate", "in a benchmark", "too long", "renamed, not shown to be the same" }
 
 ---@class sqlune.data.AssembleStats
 ---@field items integer

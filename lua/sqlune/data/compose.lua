@@ -24,6 +24,7 @@ local M = { sql_keys = { "sql", "SQL", "query", "cypher", "ngql" } } -- names un
 ---@field prompt? string     "zh" (default), "en", or a Lua file
 ---@field max_length? integer longer samples are left out; wants count
 ---@field trim? boolean      rather make the schema of a long sample smaller
+---@field checker? sqlune.data.RenameChecker  renamed statements must give the same rows on a renamed copy
 ---@field count? fun(messages: table[]): integer?, string?  tokens of a conversation
 
 ---@class sqlune.data.Composer
@@ -38,7 +39,8 @@ function M.new(o)
   if o.augment then steps, message = augment.load(o.augment) else steps = augment.standard() end
   if not steps then return nil, message end
   return setmetatable({ seed = o.seed or 1, aug = o.aug ~= false, steps = steps, prompt = o.prompt or "zh",
-    max_length = o.max_length, trim = o.trim, count = o.count, parsed = {}, parsed_count = 0 }, Composer)
+    max_length = o.max_length, trim = o.trim, count = o.count, checker = o.checker, parsed = {},
+    parsed_count = 0 }, Composer)
 end
 
 ---The prompt of a data set, loaded once.
@@ -159,12 +161,29 @@ local function trimmed(self, set, item, prompt, o)
   return false
 end
 
+---Why the statements of a renamed sample are not shown to give the same rows; nil if they are.
+local function renamed_wrongly(self, set, item, sample)
+  local before = set.task.statements and set.task.statements(item) or {}
+  local pairs_of = { { item.sql, sample.sql } }
+  for i, one in ipairs(set.task.name == "sql2select" and before or {}) do
+    pairs_of[#pairs_of + 1] = { one, sample.also[i] }
+  end
+  for _, pair in ipairs(pairs_of) do
+    if pair[1] then
+      local same, why = self.checker:check { db_name = item.db_name, sql = pair[1], renamed = pair[2],
+        renamings = sample.renamings }
+      if not same then return why end
+    end
+  end
+end
+
 ---@class sqlune.data.Composed
 ---@field item table           the fields, after augmentation
 ---@field messages table[]     user's and, if the answer is known, assistant's
 ---@field tokens integer?      of the whole conversation, where count is given
 ---@field augmented boolean
 ---@field trimmed boolean      the schema was made smaller
+---@field unlike string?       why renaming cannot be shown to keep the rows: not to be used
 ---@field too_long boolean     more tokens than max_length, whatever was done
 
 ---Composes an item.
@@ -184,6 +203,8 @@ function Composer:compose(set, item, o)
     if not sample then return nil, message end
     sample, message = augment.run(sample, self.steps, self.seed, set.name, o.number, table.unpack(o.draw or {}))
     if not sample then return nil, message end
+    if sample.renamings and self.checker then out.unlike = renamed_wrongly(self, set, item, sample) end
+    if out.unlike then return out end
     out.item = changed(item, sample, sample.schema:text())
   end
   out.messages = talk(set, prompt, out.item)

@@ -5,12 +5,15 @@
 -- below.
 local contamination = require "sqlune.data.contamination"
 local compose = require "sqlune.data.compose"
+local databases = require "sqlune.data.databases"
+local renamed = require "sqlune.data.renamed"
 local sq = require "sqlune"
 local tasks = require "sqlune.data.tasks"
 local json = sq.json
 
 local M = {}
 
+local WHY = { "too long", "renamed, not shown to be the same" }
 local ITEM, HEAD, DRAW = "<s4s4i4i4i1", "<s4s4s4i4", "<i1i1i4i4s4"
 
 ---@param number integer  of the data set
@@ -29,7 +32,7 @@ end
 ---@field identity string  "" where nobody asked
 ---@field kind string     what stands in a benchmark; "": nothing
 ---@field place string    where there
----@field draws { too_long: boolean, augmented: boolean, tokens: integer, characters: integer, text: string }[]
+---@field draws { why: string?, augmented: boolean, tokens: integer, characters: integer, text: string }[]
 
 ---@param text string
 ---@return sqlune.data.ItemResult[]
@@ -39,9 +42,9 @@ function M.results(text)
     local one, count = { draws = {} }
     one.identity, one.kind, one.place, count, at = HEAD:unpack(text, at)
     for d = 1, count do
-      local long, changed, tokens, characters, record
-      long, changed, tokens, characters, record, at = DRAW:unpack(text, at)
-      one.draws[d] = { too_long = long == 1, augmented = changed == 1, tokens = tokens, characters = characters,
+      local why, changed, tokens, characters, record
+      why, changed, tokens, characters, record, at = DRAW:unpack(text, at)
+      one.draws[d] = { why = WHY[why], augmented = changed == 1, tokens = tokens, characters = characters,
         text = record }
     end
     list[#list + 1] = one
@@ -71,13 +74,13 @@ local function one_draw(self, set, item, o)
   local composed, message = self.composer:compose(set, item, o)
   if not composed then return nil, message end
   local text = ""
-  if not composed.too_long then
+  if not composed.too_long and not composed.unlike then
     text = json.encode(compose.record(set, item, composed), { indent = self.indent })
     if self.indent > 0 then text = text:gsub("\n", "\n" .. (" "):rep(self.indent)) end
   end
-  local asked = composed.messages[1].content
-  return DRAW:pack(composed.too_long and 1 or 0, composed.augmented and 1 or 0, composed.tokens or 0,
-    utf8.len(asked) or #asked, text)
+  local asked = composed.messages and composed.messages[1].content or ""
+  local why = composed.unlike and 2 or composed.too_long and 1 or 0 -- places in WHY
+  return DRAW:pack(why, composed.augmented and 1 or 0, composed.tokens or 0, utf8.len(asked) or #asked, text)
 end
 
 local function one_item(self, set, raw, where, number, draws, plain)
@@ -119,7 +122,8 @@ function M.argument(settings)
   end
   return json.encode { seed = settings.seed, aug = settings.aug, augment = settings.augment, prompt = settings.prompt,
     max_length = settings.max_length, trim = settings.trim, tokenizer = settings.tokenizer, indent = settings.indent,
-    dedupe = settings.dedupe, against = settings.against and json.array(settings.against), sets = sets }
+    dedupe = settings.dedupe, db = settings.db, against = settings.against and json.array(settings.against),
+    sets = sets }
 end
 
 ---@param argument string  of M.argument
@@ -134,7 +138,15 @@ function M.start(argument)
   end
   local self = { indent = settings.indent, dedupe = settings.dedupe, sets = settings.sets }
   for _, set in ipairs(self.sets) do set.task = tasks.find(set.task) end
-  self.composer, message = compose.new { seed = settings.seed, aug = settings.aug, augment = settings.augment,
+  local checker
+  if settings.db then
+    local places
+    places, message = databases.open(settings.db)
+    if not places then return nil, message end
+    checker = renamed.checker(places)
+  end
+  self.composer, message = compose.new { checker = checker, seed = settings.seed,
+    aug = settings.aug, augment = settings.augment,
     prompt = settings.prompt, max_length = settings.max_length, trim = settings.trim, count = count }
   if not self.composer then return nil, message end
   for _, set in ipairs(self.sets) do

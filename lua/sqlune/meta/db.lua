@@ -56,10 +56,11 @@ function db.open(database) end
 ---left behind when a statement fails.
 ---@param path string
 ---@param script string
+---@param from? string  a SQLite file whose contents are copied first
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function db.create(path, script) end
+function db.create(path, script, from) end
 
 ---Columns that a text takes on a terminal: wide characters count 2, combining marks 0.
 ---@param text string
