@@ -58,6 +58,8 @@ local function part_of(self, linear, plan, saved, stream)
     return part
   end
   if r then
+    part.weight = self:carried_weight(name .. ".base_layer.weight", base.weight)
+    base.weight = part.weight or base.weight
     part.scale, part.dropout, part.stream = scale, config.lora_dropout, stream
     self:take_pair(part, name, base, r, stream)
     if config.use_dora == true then
@@ -71,6 +73,19 @@ local function part_of(self, linear, plan, saved, stream)
       function() return base.bias:clone() end)
   end
   return next(part) and part or nil
+end
+
+---PEFT saves the base's own weight along with an adapted head. It is used and saved again, but not trained.
+function Adapter:carried_weight(name, like)
+  local t = self.stored and self.stored[name]
+  if not t then return nil end
+  if not same(t.shape, like.shape) then
+    fail("%s: '%s' is [%s], the base's is [%s]", self.where, name, table.concat(t.shape, ", "),
+      table.concat(like.shape, ", "))
+  end
+  local _s <close> = sq.scope()
+  self.carried[name] = t:to(self.model.dtype):clone():keep()
+  return self.carried[name]
 end
 
 ---A and B of a layer, and where they start from if that is not zero.
@@ -160,7 +175,7 @@ local function build(self)
       plan, saved, i)
   end
   for name in pairs(self.stored or {}) do
-    if not self.by_name[name] then fail("%s: the base has no place for the tensor '%s'", self.where, name) end
+    if not self.by_name[name] and not self.carried[name] then fail("%s: the base has no place for the tensor '%s'", self.where, name) end
   end
   self.stored = nil
   return self
@@ -170,7 +185,7 @@ local function new(model, config, o)
   local dtype = o.dtype or model.dtype == "bf16" and "f32" or model.dtype
   return setmetatable({
     model = model, config = config, dtype = dtype, seed = o.seed or 1, train = o.train, by_name = {}, order = {},
-    parts = {}, where = "lora", name = o.name or "default",
+    carried = {}, parts = {}, where = "lora", name = o.name or "default",
   }, Adapter)
 end
 
@@ -208,6 +223,11 @@ function M.open(folder, model, o)
   o = o or {}
   local config, message, code = config_of.read(folder)
   if not config then return nil, message, code end
+  if (config_of.pissa(config.init_lora_weights) or 0) > 0 then
+    local text = "%s: '%s' starts from a random decomposition that nobody can repeat: save it as plain LoRA in PEFT "
+      .. "(path_initial_model_for_weight_conversion)"
+    return nil, text:format(folder, config.init_lora_weights), "SQLUNE_FORMAT"
+  end
   local adapter = new(model, config, o)
   adapter.where = fs.join(folder, "adapter_model.safetensors")
   adapter.stored, message, code = sq.safetensors.load(adapter.where)
@@ -290,6 +310,7 @@ end
 local function written(self)
   local config, tensors = {}, {}
   for name, t in pairs(self.by_name) do tensors[name] = t end
+  for name, t in pairs(self.carried) do tensors[name] = t end
   for key, value in pairs(self.config) do config[key] = value end
   if not config_of.pissa(config.init_lora_weights) then return self.config, tensors end
   config.init_lora_weights = true
