@@ -175,7 +175,9 @@ local function build(self)
       plan, saved, i)
   end
   for name in pairs(self.stored or {}) do
-    if not self.by_name[name] and not self.carried[name] then fail("%s: the base has no place for the tensor '%s'", self.where, name) end
+    if not self.by_name[name] and not self.carried[name] then
+      fail("%s: the base has no place for the tensor '%s'", self.where, name)
+    end
   end
   self.stored = nil
   return self
@@ -245,6 +247,18 @@ end
 ---@param folder string
 ---@return boolean
 function M.is_adapter(folder) return fs.exists(fs.join(folder, "adapter_config.json")) end
+
+---The folder whose tokenizer and chat template count: the adapter's if it has a tokenizer, else its base's; a folder that
+---is no adapter's is its own.
+---@param folder string
+---@param base? string|false
+---@return string? path
+---@return string? message
+---@return string? code
+function M.texts(folder, base)
+  if not M.is_adapter(folder) or fs.exists(fs.join(folder, "tokenizer.json")) then return folder end
+  return config_of.base(folder, base)
+end
 
 ---Lists which adapters are wanted: "name", false, or { name = factor, … }.
 local function wanted_of(model, which, factor)

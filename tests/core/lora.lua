@@ -316,7 +316,8 @@ cases["the bytes of folders that PEFT 0.21.2 opened, its logits within 1e-6 of o
     { { r = 4, lora_alpha = 6, target_modules = QV }, "4585ea00d990b14c", "3695c98661f5df9a" },
     { { r = 4, target_modules = { "o_proj", "down_proj" }, bias = "all", modules_to_save = { "lm_head" } },
       "53115a2a400c35b1", "3292412bbded7735" },
-    { { r = 4, target_modules = "all-linear", use_dora = true, bias = "lora_only" }, "3f5da6351b74602a", "3f6a3470de67d72b" },
+    { { r = 4, target_modules = "all-linear", use_dora = true, bias = "lora_only" },
+      "3f5da6351b74602a", "3f6a3470de67d72b" },
     { { r = 2, target_modules = ".*layers\\.1\\.(self_attn\\.[qo]_proj|mlp\\.up_proj)", use_rslora = true,
       rank_pattern = { up_proj = 3 }, alpha_pattern = { o_proj = 5 } }, "746772412c087755", "3050c6413280afa8" },
   } do
