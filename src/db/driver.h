@@ -4,7 +4,7 @@
  * deadline and limits, and exactly one statement runs at a time on a connection. A connection
  * belongs to one thread at a time; only sqn_conn_cancel may come from another. What a statement may
  * not do is SQN_DENIED, a passed deadline SQN_TIMEOUT, a limit SQN_LIMIT, ^C SQN_INTERRUPT,
- * anything else the database refuses SQN_DB.
+ * a connection that is lost or cannot be made SQN_IO, anything else the database refuses SQN_DB.
  */
 #ifndef SQN_DB_DRIVER_H
 #define SQN_DB_DRIVER_H

@@ -89,7 +89,7 @@ static sqn_status lost(postgresql_conn *c, sqn_err *e) {
     char message[400];
     one_line(message, sizeof message, PQerrorMessage(c->pg));
     give_up(c);
-    return SQN_FAIL(e, SQN_DB, "the connection was lost: %s", message);
+    return SQN_FAIL(e, SQN_IO, "the connection was lost: %s", message);
 }
 
 /* The next result; *out NULL: there are no more. */
@@ -257,6 +257,15 @@ static sqn_status prepare(postgresql_conn *c, sqn_err *e) {
     return read_names(c, e);
 }
 
+/* Whether a server answered that it does not want us, which trying again will not change. */
+static bool refuses(const char *message) {
+    static const char *const passing[] = {"starting up", "shutting down", "in recovery mode",
+                                          "too many clients", "remaining connection slots"};
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (strstr(message, passing[i])) return false;
+    return strstr(message, "FATAL:") != NULL;
+}
+
 static sqn_status connecting(postgresql_conn *c, sqn_err *e) {
     const char *host = c->options.socket ? c->options.socket : c->options.host;
     char port[16] = "", message[400];
@@ -291,7 +300,7 @@ static sqn_status connecting(postgresql_conn *c, sqn_err *e) {
         if (state == PGRES_POLLING_FAILED) break;
     }
     one_line(message, sizeof message, PQerrorMessage(c->pg));
-    return SQN_FAIL(e, SQN_DB, "%s", message);
+    return SQN_FAIL(e, refuses(message) ? SQN_DB : SQN_IO, "%s", message);
 }
 
 static sqn_status connect_by(postgresql_conn *c, double deadline, sqn_err *e) {

@@ -131,7 +131,7 @@ return {
     local ending = psql(connection, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ended' "
       .. "AND pid <> pg_backend_pid()")
     later(0.3, ending)
-    refused("SQLUNE_DB", "connection was lost: .*administrator",
+    refused("SQLUNE_IO", "connection was lost: .*administrator",
       db:query "SELECT count(*) FROM generate_series(1, 1000000000)")
     t.eq(assert(db:query "SELECT 1").rows, { { 1 } })
     os.execute(ending .. " >/dev/null")
@@ -143,8 +143,8 @@ return {
     local server = postgresql.start() or t.skip "PostgreSQL is not installed"
     local db <close> = assert(sq.db.open(server.connection))
     later(0.3, "kill -QUIT " .. server.pid)
-    refused("SQLUNE_DB", "connection was lost", db:query "SELECT count(*) FROM generate_series(1, 1000000000)")
-    refused("SQLUNE_DB", "connection to server", db:query "SELECT 1")
+    refused("SQLUNE_IO", "connection was lost", db:query "SELECT count(*) FROM generate_series(1, 1000000000)")
+    refused("SQLUNE_IO", "connection to server", db:query "SELECT 1")
     postgresql.again(server)
     t.eq(assert(db:query "SELECT 1").rows, { { 1 } })
     -- stopped, it answers neither the statement nor the cancel

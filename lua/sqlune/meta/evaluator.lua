@@ -1,6 +1,6 @@
 ---@meta
 
----Worker processes that run gold and predicted SQL and judge what comes. Recipes use `sq.evaluate`, which stands on this.
+---Worker processes that run gold and predicted SQL and judge what comes. Recipes use `sq.evaluate`, which stands on it.
 ---@class sqlune.evaluator
 local evaluator = {}
 
