@@ -4,6 +4,7 @@ local config, fs, json, term, progress, sql = sq.config, sq.fs, sq.json, sq.term
 local evaluate, report, evaluation = sq.evaluate, sq.report, require "sqlune.report.evaluation"
 local training = require "sqlune.report.training"
 local databases, data = sq.data.databases, sq.data.items
+local secret = require "sqlune.secret"
 
 local cfg = config.parse(arg, {
   pred     = config.path "predictions, as infer writes them: items with 'pred_sql'",
@@ -110,12 +111,12 @@ for i, outcome in ipairs(outcomes) do
 end
 
 local eval_path, report_path = fs.join(cfg.out, "eval.json"), fs.join(cfg.out, "report.html")
-check(json.write(eval_path, json.object("pred", cfg.pred, "db", cfg.db, "timeout", cfg.timeout, "max_rows",
+check(json.write(eval_path, json.object("pred", cfg.pred, "db", secret.hide(cfg.db), "timeout", cfg.timeout, "max_rows",
   cfg.max_rows, "summary", summary, "items", verdicts), { indent = 1, replace = true }))
 local page = evaluation.page {
   title = "Evaluation of " .. cfg.pred, items = items, outcomes = outcomes, all = all, groups = groups,
   interval = interval,
-  facts = { { "predictions", cfg.pred }, { "gold", cfg.gold or cfg.pred }, { "databases", cfg.db },
+  facts = { { "predictions", cfg.pred }, { "gold", cfg.gold or cfg.pred }, { "databases", secret.hide(cfg.db) },
     { "seconds a statement", cfg.timeout }, { "rows of a result", cfg.max_rows } },
 }
 if #cfg.training > 0 then table.insert(page.sections, 2, check(training.section(cfg.training))) end

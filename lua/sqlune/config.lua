@@ -6,6 +6,7 @@ local help = require "sqlune.config.help"
 local kinds = require "sqlune.config.kinds"
 local nearest = require "sqlune.config.nearest"
 local progress = require "sqlune.progress"
+local secret = require "sqlune.secret"
 local term = require "sqlune.term"
 
 local M = {
@@ -301,7 +302,7 @@ end
 ---@param message string
 ---@param code? integer  default 1 (2: the settings are wrong)
 function M.fail(message, code)
-  io.stderr:write(help.program(arg and arg[0]), ": ", message, "\n")
+  io.stderr:write(help.program(arg and arg[0]), ": ", secret.hide(message), "\n")
   os.exit(code or 1, true)
 end
 
@@ -314,8 +315,9 @@ local function shortest(value)
   return value > 0 and "1e999" or "-1e999"
 end
 
-local function literal(value, indent)
+local function literal(value, indent, key)
   if type(value) ~= "table" then
+    value = secret.shown(value, key)
     return math.type(value) == "float" and shortest(value) or ("%q"):format(value):gsub("\\\n", "\\n")
   end
   local parts, names = {}, {}
@@ -324,12 +326,12 @@ local function literal(value, indent)
   for name in pairs(value) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    parts[#parts + 1] = ("%s  %s = %s,\n"):format(indent, name, (literal(value[name], indent .. "  ")))
+    parts[#parts + 1] = ("%s  %s = %s,\n"):format(indent, name, (literal(value[name], indent .. "  ", name)))
   end
   return "{\n" .. table.concat(parts) .. indent .. "}"
 end
 
----Resolved settings as the text of a config file, which a later run reads again.
+---Resolved settings as the text of a config file, which a later run reads again. Passwords are hidden.
 ---@param cfg table
 ---@return string
 function M.text(cfg)

@@ -44,8 +44,7 @@ static const char **option_names(lua_State *L, int idx, const char *key, size_t 
 
 /* The file's name without its folder and last ending. [-0, +1, e] */
 static const char *default_db_id(lua_State *L, const char *path) {
-    const char *slash = path ? strrchr(path, '/') : NULL;
-    const char *name = slash ? slash + 1 : path ? path : "Anonymous";
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     const char *dot = strrchr(name, '.');
     return lua_pushlstring(L, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
 }
@@ -66,7 +65,7 @@ static int l_read(lua_State *L) { /* read(path | connection | db[, options]) -> 
     o.include = option_names(L, 2, "include_tables", &o.include_count);
     o.ignore = option_names(L, 2, "ignore_tables", &o.ignore_count);
     o.db_id = bind_option_string(L, 2, "db_id", NULL);
-    if (o.db_id == NULL) o.db_id = default_db_id(L, conn.path);
+    if (o.db_id == NULL) o.db_id = conn.path ? default_db_id(L, conn.path) : conn.database;
     if (opened == NULL) {
         bind_box *box = bind_push_box(L, BIND_DB);
         lua_toclose(L, -1);

@@ -164,5 +164,45 @@ return {
     t.fails(function() return open(dir .. "/none") end, "no database, folder or connection file")
     t.fails(function() return open { db_host = dir, dialect = "oracle" } end, "dialect 'oracle' is not supported")
     t.fails(function() return open { db_host = dir .. "/no" } end, "no folder")
+    t.fails(function() return open { db_host = dir, db_prt = 1 } end, "unknown key 'db_prt' %(did you mean 'db_port'")
+    t.eq(assert(open(dir .. "/db")):names(), { "a", "b" })
+  end,
+
+  ["databases of servers"] = function()
+    local open = sq.data.databases.open
+    local original = { db_host = "h", db_port = "5433", db_user = "u", db_password = "p", dialect = "PostgreSQL" }
+    local shop = assert(open(original)):find "shop"
+    t.eq(shop, { dialect = "postgresql", host = "h", port = 5433, user = "u", password = "p", database = "shop" })
+    local there = assert(open "mysql://me:p%40ss@db.example:3307")
+    t.eq(there.dialect, "mysql")
+    t.eq(there:find "a", { dialect = "mysql", host = "db.example", port = 3307, user = "me", password = "p@ss",
+      database = "a" })
+    t.ok(rawequal(there:find "a", there:find "a"), "one table for one database")
+    t.eq(there:names(), {})
+    local one = assert(open "postgresql+psycopg2://localhost/shop?sslmode=require")
+    t.eq(one:find "anything", { dialect = "postgresql", host = "localhost", database = "shop", sslmode = "require" })
+    t.eq(one:names(), { "shop" })
+    t.eq(assert(open "postgres:///shop?host=/run/postgresql"):find "x",
+      { dialect = "postgresql", socket = "/run/postgresql", database = "shop" })
+    t.eq(assert(open "postgres://u@[::1]:5433/x"):find("x").host, "::1")
+    t.eq(assert(open "sqlite:////tmp/x.db"):find "any", "/tmp/x.db")
+    local many = assert(open { a = "mysql://h/one", b = { dialect = "postgresql", socket = "/run" }, c = "c.db" })
+    t.eq({ many:find("a").database, many:find("b").database, many:find "c", many.dialect }, { "one", "b", "c.db",
+      "mixed" })
+    local dir = t.tmpdir()
+    assert(json.write(dir .. "/conn.json", { db_host = "h", db_password = "${SQLUNE_NO_SUCH}", dialect = "mysql" }))
+    t.fails(function() return open(dir .. "/conn.json") end, "conn.json: 'db_password': .*SQLUNE_NO_SUCH' is not set")
+    assert(json.write(dir .. "/conn.json", { db_host = "${HOME}", dialect = "mysql" }))
+    t.eq(assert(open(dir .. "/conn.json")):find("x").host, os.getenv "HOME")
+    t.fails(function() return open { dialect = "mysql", db_port = "x" } end, "'db_port' must be a number")
+    t.fails(function() return open "oracle://h/x" end, "no such dialect")
+    t.fails(function() return open "mysql://u:hush@h/x?colour=red" end, "mysql://u:%*%*%*@h.*unknown key 'colour'")
+  end,
+
+  ["passwords do not leave the program"] = function()
+    local cfg = { db = "postgresql://u:hush@h/x", db_password = "hush", list = { "mysql://u:hush@h" }, path = "a:b@c" }
+    local text = sq.config.text(cfg)
+    t.ok(not text:find "hush", text)
+    t.ok(text:find('"a:b@c"', 1, true) and text:find("postgresql://u:***@h/x", 1, true), text)
   end,
 }

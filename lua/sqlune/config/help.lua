@@ -1,4 +1,5 @@
 -- What --help and --print-config print, and where their texts come from.
+local secret = require "sqlune.secret"
 local term = require "sqlune.term"
 
 local M = {}
@@ -142,7 +143,8 @@ end
 function M.values(resolved)
   local rows = {}
   for _, setting in ipairs(resolved.settings) do
-    rows[#rows + 1] = { setting.name, setting.kind:show(resolved.values[setting.name]),
+    local value = secret.shown(resolved.values[setting.name], setting.name)
+    rows[#rows + 1] = { setting.name, setting.kind:show(value),
       resolved.sources[setting.name] or "-" }
   end
   return term.table { columns = { "setting", "value", "source" }, rows = rows, align = "lll" }
