@@ -19,11 +19,11 @@ local function shown(rows)
   return table.concat(list, "\n")
 end
 
-local function agrees(dialect, settings)
+local function agrees(dialect)
   local sqlite, others = {}, {}
   for name, path in pairs(questions.create_databases(t.tmpdir())) do sqlite[name] = assert(sq.db.open(path)) end
   for name in pairs(sqlite) do
-    others[name] = assert(sq.db.open(servers.new(dialect, "example_" .. name, questions.script(name, dialect), settings)))
+    others[name] = assert(sq.db.open(servers.new(dialect, "example_" .. name, questions.script(name, dialect))))
   end
   local train, test = questions.generate { databases = sqlite, seed = 2, train = 400, test = 100 }
   local different = 0
