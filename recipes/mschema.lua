@@ -40,5 +40,3 @@ for i, name in ipairs(names) do
   end
   io.write(i > 1 and "\n" or "", one:text(), "\n")
 end
-local flushed, why = io.stdout:flush()
-if not flushed then config.fail("standard output: " .. why) end

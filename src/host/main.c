@@ -1,5 +1,6 @@
 /* The executable: sqlune [options] script.lua [arguments], sqlune RECIPE [arguments], or the REPL.
  */
+#include <errno.h>
 #include <langinfo.h>
 #include <lauxlib.h>
 #include <limits.h>
@@ -85,8 +86,16 @@ static void set_arguments(lua_State *L, char **argv, int argc, int script) {
     lua_setglobal(L, "arg");
 }
 
-static int print_version(void) {
-    return printf("sqlune 0.1  %s\n", LUA_RELEASE) > 0 && fflush(stdout) == 0 ? 0 : 1;
+/* However the program ends (return, os.exit), what it printed must have arrived: a full disk or a
+ * closed stdout is an error also where nobody looked at what print and io.write gave back. */
+static void finish_output(int status, void *unused) {
+    (void)unused;
+    bool failed = ferror(stdout) != 0;
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed) return;
+    const char *why = errno ? strerror(errno) : "it failed"; /* print has lost the reason */
+    fprintf(stderr, "sqlune: standard output could not be written: %s\n", why);
+    _exit(status ? status : 1);
 }
 
 /* What the command line asks for, once the state is ready. Gives the exit status. */
@@ -99,7 +108,7 @@ static int obey(lua_State *L, const start *s, const host_options *o) {
     if (status != 0) return status;
     if (o->help) return host_run_module(L, "sqlune.cli", "help", "");
     if (o->list) return host_run_module(L, "sqlune.cli", "list", "");
-    if (o->version && !o->interactive) print_version();
+    if (o->version && !o->interactive) printf("sqlune 0.1  %s\n", LUA_RELEASE);
     if (!o->no_environment) status = host_run_environment(L);
     if (status == 0) status = host_options_run(L, s->argv, o);
     if (status != 0) return status;
@@ -137,6 +146,7 @@ int main(int argc, char **argv) {
     start s = {.argc = argc, .argv = argv, .status = 1};
     set_wait_policy(argv);
     set_locale();
+    on_exit(finish_output, NULL);
     lua_State *L = luaL_newstate();
     if (L == NULL) {
         fputs("sqlune: out of memory\n", stderr);
