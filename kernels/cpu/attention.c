@@ -85,28 +85,10 @@ static int64_t plan(const sqn_k_attention *a, task *out, int64_t *parts) {
 
 sqn_status sqn_cpu_attention(const sqn_k_attention *a, void *stream) {
     (void)stream;
-    switch (a->dtype) {
-    case SQN_F32:
-        return forward_f32(a);
-    case SQN_BF16:
-        return forward_bf16(a);
-    case SQN_F64:
-        return forward_f64(a);
-    default:
-        return SQN_MISUSE;
-    }
+    BY_FLOAT_STATUS(a->dtype, forward, a)
 }
 
 sqn_status sqn_cpu_attention_grad(const sqn_k_attention_grad *a, void *stream) {
     (void)stream;
-    switch (a->dtype) {
-    case SQN_F32:
-        return backward_f32(a);
-    case SQN_BF16:
-        return backward_bf16(a);
-    case SQN_F64:
-        return backward_f64(a);
-    default:
-        return SQN_MISUSE;
-    }
+    BY_FLOAT_STATUS(a->dtype, backward, a)
 }

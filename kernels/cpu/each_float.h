@@ -51,6 +51,17 @@
 
 /* Calls f_f32, f_bf16 or f_f64 by dtype; anything else is SQN_MISUSE. */
 #ifndef BY_FLOAT
+#define BY_FLOAT_STATUS(dtype, f, ...) \
+    switch (dtype) {                   \
+    case SQN_F32:                      \
+        return f##_f32(__VA_ARGS__);   \
+    case SQN_BF16:                     \
+        return f##_bf16(__VA_ARGS__);  \
+    case SQN_F64:                      \
+        return f##_f64(__VA_ARGS__);   \
+    default:                           \
+        return SQN_MISUSE;             \
+    }
 #define BY_FLOAT(dtype, f, ...) \
     switch (dtype) {            \
     case SQN_F32:               \

@@ -104,28 +104,10 @@ static void drop_row(const sqn_k_moe_lora *a, sqn_dtype dtype, int64_t place, in
 
 sqn_status sqn_cpu_moe_lora(const sqn_k_moe_lora *a, void *stream) {
     (void)stream;
-    switch (a->dtype) {
-    case SQN_F32:
-        return forward_f32(a);
-    case SQN_BF16:
-        return forward_bf16(a);
-    case SQN_F64:
-        return forward_f64(a);
-    default:
-        return SQN_MISUSE;
-    }
+    BY_FLOAT_STATUS(a->dtype, forward, a)
 }
 
 sqn_status sqn_cpu_moe_lora_grad(const sqn_k_moe_lora_grad *a, void *stream) {
     (void)stream;
-    switch (a->forward.dtype) {
-    case SQN_F32:
-        return backward_f32(a);
-    case SQN_BF16:
-        return backward_bf16(a);
-    case SQN_F64:
-        return backward_f64(a);
-    default:
-        return SQN_MISUSE;
-    }
+    BY_FLOAT_STATUS(a->forward.dtype, backward, a)
 }

@@ -21,14 +21,5 @@ sqn_status sqn_cpu_rms_norm(const sqn_k_rms_norm *a, void *stream) {
 
 sqn_status sqn_cpu_rms_norm_grad(const sqn_k_rms_norm_grad *a, void *stream) {
     (void)stream;
-    switch (a->dtype) {
-    case SQN_F32:
-        return backward_f32(a);
-    case SQN_BF16:
-        return backward_bf16(a);
-    case SQN_F64:
-        return backward_f64(a);
-    default:
-        return SQN_MISUSE;
-    }
+    BY_FLOAT_STATUS(a->dtype, backward, a)
 }

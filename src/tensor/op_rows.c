@@ -10,6 +10,15 @@ static int64_t row_size(const sqn_tensor *x) {
     return n;
 }
 
+/* The end of an operator: releases what it holds. What went wrong is told by *e, where that knows.
+ */
+static sqn_status let_go(sqn_status status, sqn_node *node, sqn_tensor *const held[], int count,
+                         const sqn_err *e) {
+    sqn_node_release(node);
+    for (int i = 0; i < count; i++) sqn_tensor_release(held[i]);
+    return status != SQN_OK && e->code != SQN_OK ? e->code : status;
+}
+
 static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *index, int lead,
                             const int64_t *lead_shape, sqn_err *e) {
     int64_t shape[2 * SQN_MAX_DIMS];
@@ -107,12 +116,7 @@ static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, int64_t p
     status = sqn_op_result(c, node, 0, y);
     y = NULL;
 fail:
-    if (status != SQN_OK && e->code != SQN_OK) status = e->code;
-    sqn_node_release(node);
-    sqn_tensor_release(y);
-    sqn_tensor_release(index);
-    sqn_tensor_release(x);
-    return status;
+    return let_go(status, node, (sqn_tensor *[]){y, index, x}, 3, e);
 }
 
 sqn_status sqn_op_gather_rows(sqn_call *c, sqn_err *e) {
@@ -151,12 +155,7 @@ sqn_status sqn_op_scatter_rows(sqn_call *c, sqn_err *e) {
     status = sqn_op_result(c, node, 0, y);
     y = NULL;
 fail:
-    if (status != SQN_OK && e->code != SQN_OK) status = e->code;
-    sqn_node_release(node);
-    sqn_tensor_release(y);
-    sqn_tensor_release(index);
-    sqn_tensor_release(x);
-    return status;
+    return let_go(status, node, (sqn_tensor *[]){y, index, x}, 3, e);
 }
 
 sqn_status sqn_op_write_rows_(sqn_call *c, sqn_err *e) {
@@ -174,8 +173,5 @@ sqn_status sqn_op_write_rows_(sqn_call *c, sqn_err *e) {
     SQN_GOTO(scatter(c->name, rows, index, x, false, e));
     status = sqn_op_result(c, NULL, 0, sqn_tensor_retain(x));
 fail:
-    if (status != SQN_OK && e->code != SQN_OK) status = e->code;
-    sqn_tensor_release(rows);
-    sqn_tensor_release(index);
-    return status;
+    return let_go(status, NULL, (sqn_tensor *[]){rows, index}, 2, e);
 }

@@ -106,27 +106,22 @@ function Parser:conditional()
   return value
 end
 
-function Parser:either()
-  local left = self:both()
-  while self:is_name "or" do
-    local node = self:node "or"
-    self:next()
-    node.left, node.right = left, self:both()
-    left = node
+-- Left-associative words; the node's kind is the word.
+local function joined(word, stronger)
+  return function(self)
+    local left = self[stronger](self)
+    while self:is_name(word) do
+      local node = self:node(word)
+      self:next()
+      node.left, node.right = left, self[stronger](self)
+      left = node
+    end
+    return left
   end
-  return left
 end
 
-function Parser:both()
-  local left = self:negation()
-  while self:is_name "and" do
-    local node = self:node "and"
-    self:next()
-    node.left, node.right = left, self:negation()
-    left = node
-  end
-  return left
-end
+Parser.either = joined("or", "both")
+Parser.both = joined("and", "negation")
 
 function Parser:negation()
   if not self:is_name "not" then return self:comparison() end
@@ -243,29 +238,32 @@ function Parser:primary()
   self:fail("unexpected '%s'", describe(token))
 end
 
+---Brackets with parts between commas, each read by part(); a comma may stand before the closing bracket.
+function Parser:separated(opening, closing, part)
+  self:expect(opening)
+  local first = true
+  while not self:is(closing) do
+    if not first then self:expect "," end
+    if self:is(closing) then break end
+    first = false
+    part()
+  end
+  self:expect(closing)
+end
+
 function Parser:list()
   local node = self:node "list"
-  self:expect "["
-  while not self:is "]" do
-    if #node > 0 then self:expect "," end
-    if self:is "]" then break end
-    node[#node + 1] = self:expression()
-  end
-  self:expect "]"
+  self:separated("[", "]", function() node[#node + 1] = self:expression() end)
   return node
 end
 
 function Parser:dict()
   local node = self:node "dict"
-  self:expect "{"
-  while not self:is "}" do
-    if #node > 0 then self:expect "," end
-    if self:is "}" then break end
+  self:separated("{", "}", function()
     local key = self:expression()
     self:expect ":"
     node[#node + 1] = { key = key, value = self:expression() }
-  end
-  self:expect "}"
+  end)
   return node
 end
 
@@ -290,18 +288,15 @@ end
 
 -- What follows a value ------------------------------------------------------------------------------------------
 
+local followers = { ["."] = "attribute", ["["] = "subscript", ["("] = "call" }
+
 function Parser:postfix(value)
-  while true do
-    if self:is "." then
-      value = self:attribute(value)
-    elseif self:is "[" then
-      value = self:subscript(value)
-    elseif self:is "(" then
-      value = self:call(value)
-    else
-      return value
-    end
+  local method = followers[self:current().type]
+  while method do
+    value = self[method](self, value)
+    method = followers[self:current().type]
   end
+  return value
 end
 
 function Parser:attribute(value)
@@ -354,12 +349,7 @@ end
 ---Arguments in parentheses: args, kwargs {name, value}, rest and keywords for *a and **k.
 function Parser:arguments()
   local args = { args = {}, kwargs = {} }
-  local first = true
-  self:expect "("
-  while not self:is ")" do
-    if not first then self:expect "," end
-    if self:is ")" then break end
-    first = false
+  self:separated("(", ")", function()
     local following = self.tokens[self.at + 1]
     if self:skip "**" then
       args.keywords = self:expression()
@@ -375,8 +365,7 @@ function Parser:arguments()
       end
       args.args[#args.args + 1] = self:expression()
     end
-  end
-  self:expect ")"
+  end)
   return args
 end
 
