@@ -6,7 +6,7 @@ ARCH     ?= native
 BUILD    ?= build
 PREFIX   ?= /usr/local
 OPT      ?= -O3 -g
-WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wno-unknown-pragmas -Wno-format-truncation -Werror
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wno-unknown-pragmas -Wno-unknown-warning-option -Wno-format-truncation -Werror
 DBINC    := $(addprefix -I,$(shell pg_config --includedir 2>/dev/null)) $(shell mariadb_config --include 2>/dev/null)
 DBLIB    := $(addprefix -L,$(shell pg_config --libdir 2>/dev/null)) -lpq $(shell mariadb_config --libs 2>/dev/null)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I. -I/usr/include/lua5.4 -I/usr/include/cjson $(DBINC)
@@ -42,10 +42,11 @@ $(BUILD)/pty: tests/pty.c
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20
 
-deps: ## install the Debian packages that are missing (apt-get; root or sudo)
-	@tools/deps.sh
+deps: ## install the Debian packages that are missing, for tests and lint too (apt-get; root or sudo)
+	@tools/deps.sh build test lint
 
-test: deps ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
+test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
+	@tools/deps.sh build test
 	@$(MAKE) --no-print-directory all $(BUILD)/pty
 	SQLUNE_PTY=$(BUILD)/pty $(SQLUNE) tests/run.lua $(ONLY)
 
@@ -56,8 +57,8 @@ test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); O
 asan-run: $(SQLUNE) $(BUILD)/pty
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=quarantine_size_mb=16:$(ASAN_OPTIONS) $(SQLUNE) tests/run.lua $(ONLY)
 
-test-gc: all ## the tests with a collector that works at every allocation
-	SQLUNE_GC=stress $(SQLUNE) tests/run.lua $(ONLY)
+test-gc: all $(BUILD)/pty ## the tests with a collector that works all the time, also inside bindings; ONLY= as above
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_GC=stress $(SQLUNE) tests/run.lua $(ONLY)
 
 test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODEL=folder
 	MODEL=$(MODEL) TEST_GROUP=real $(SQLUNE) tests/run.lua
@@ -71,7 +72,8 @@ lint: ## layer rules, file lengths, clang-format, luacheck
 format: ## clang-format over all C
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
-quickstart: deps ## the whole job on the bundled example: data, training, inference, evaluation, report
+quickstart: ## the whole job on the bundled example: data, training, inference, evaluation, report
+	@tools/deps.sh build
 	@$(MAKE) --no-print-directory all
 	$(SQLUNE) quickstart
 
