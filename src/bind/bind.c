@@ -17,6 +17,7 @@ typedef struct state_facts {
     int64_t foreign_since, foreign_base; /* bytes */
     int lua_base;                        /* KiB of Lua's own after the last full collection */
     bool worker;                         /* see bind_set_worker */
+    int collect_every, boxes;            /* 0: never */
 } state_facts;
 
 /* Above this much growth a full collection runs; a young one every eighth of it. Measured:
@@ -72,9 +73,11 @@ void bind_register(lua_State *L, bind_kind kind, const bind_type *type) {
 }
 
 bind_box *bind_push_box(lua_State *L, bind_kind kind) {
+    state_facts *f = facts(L);
+    if (f->collect_every > 0 && ++f->boxes % f->collect_every == 0) lua_gc(L, LUA_GCCOLLECT);
     bind_box *box = lua_newuserdatauv(L, sizeof *box, 1);
     box->self = NULL;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, facts(L)->ref[kind]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref[kind]);
     lua_setmetatable(L, -2);
     return box;
 }
@@ -227,6 +230,8 @@ void bind_settle(lua_State *L) {
     f->lua_base = lua_gc(L, LUA_GCCOUNT);
     f->foreign_base = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
 }
+
+void bind_collect_every(lua_State *L, int n) { facts(L)->collect_every = n; }
 
 static const bind_type scratch_type = {"scratch", sqn_free, NULL, NULL};
 

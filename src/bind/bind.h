@@ -103,6 +103,10 @@ const char *bind_option_string(lua_State *L, int idx, const char *key, const cha
 void bind_account(lua_State *L, int64_t bytes);
 void bind_settle(lua_State *L);
 
+/* A full collection before every n-th box from now on: what a binding uses without holding it is
+ * gone then. For the aggressive collector. */
+void bind_collect_every(lua_State *L, int n);
+
 /* Builtin modules, listed in bind/modules.def; sqlune.core is a table with one field per module. */
 void bind_preload(lua_State *L); /* [-0, +0, e] */
 

@@ -9,6 +9,7 @@
 static _Atomic int64_t live_bytes, live_blocks, peak_bytes, total_blocks;
 static _Atomic int64_t fail_countdown = -1; /* -1: no limit */
 static _Atomic int fail_persistent;
+static _Atomic int overwrites;
 
 int sqn_alloc_fault_tick(void) {
     int64_t k = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
@@ -27,6 +28,8 @@ void sqn_alloc_fail_at(int64_t k, int persistent) {
 }
 
 int64_t sqn_alloc_fail_left(void) { return atomic_load(&fail_countdown); }
+
+void sqn_alloc_overwrite_freed(void) { atomic_store(&overwrites, 1); }
 
 static void count(int64_t bytes, int64_t blocks) {
     int64_t now = atomic_fetch_add(&live_bytes, bytes) + bytes;
@@ -77,7 +80,9 @@ char *sqn_strdup(const char *s, sqn_err *e) { return sqn_strndup(s, strlen(s), e
 
 void sqn_free(void *p) {
     if (p == NULL) return;
-    count(-(int64_t)malloc_usable_size(p), -1);
+    const size_t n = malloc_usable_size(p);
+    count(-(int64_t)n, -1);
+    if (atomic_load_explicit(&overwrites, memory_order_relaxed)) memset(p, 0xdd, n);
     free(p);
 }
 

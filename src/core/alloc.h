@@ -27,6 +27,9 @@ typedef struct sqn_alloc_stats {
 } sqn_alloc_stats;
 sqn_alloc_stats sqn_alloc_get_stats(void);
 
+/* From now on what is freed is overwritten first, so that who still reads it is found out. */
+void sqn_alloc_overwrite_freed(void);
+
 /* Fault injection, for the sweep of tests/fault. Fails allocation number k (0 = the next one) from
  * now; `persistent` fails all from k on. k < 0 lifts the limit. Counts sqn_* allocations and,
  * through sqn_alloc_fault_tick, those of Lua. */

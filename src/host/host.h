@@ -43,7 +43,7 @@ void host_protect_open(lua_State *L);
 /* Pushes a table {read, remember, attempt, size}: what lua/sqlune/repl.lua asks of the host. */
 void host_push_editor(lua_State *L);
 
-/* SQLUNE_GC=stress: a full collection every few allocations and small steps all the time. False
+/* SQLUNE_GC=stress: full collections in the middle of bindings and small steps all the time. False
  * for another value of SQLUNE_GC. */
 bool host_collector_open(lua_State *L);
 

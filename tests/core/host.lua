@@ -34,9 +34,10 @@ local function script(text)
 end
 
 ---Starts a script, sends a signal once it has printed "go", returns the rest of its text and its status.
-local function signalled(text, signal)
+local function signalled(text, signal, prefix)
   local path = script(text)
-  return shell(("%%s %s > %s.out 2>&1 & p=$!; until grep -qs go %s.out; do sleep 0.02; done; "):format(path, path, path)
+  local wait = "until grep -qs go %s.out || ! kill -0 $p 2>&-; do sleep 0.02; done; "
+  return shell(("%s %%s %s > %s.out 2>&1 & p=$!; "):format(prefix or "", path, path) .. wait:format(path)
     .. ("kill -%s $p; wait $p; c=$?; cat %s.out; (exit $c)"):format(signal, path))
 end
 
@@ -189,6 +190,46 @@ return {
     expect("env -u OMP_WAIT_POLICY %s -e 'print(os.getenv \"OMP_WAIT_POLICY\")'", "passive\n")
     expect("OMP_WAIT_POLICY=active %s -e 'print(os.getenv \"OMP_WAIT_POLICY\")'", "active\n")
     expect_match("env -u OMP_WAIT_POLICY OMP_DISPLAY_ENV=true %s -e 'x = 1'", "OMP_WAIT_POLICY = 'PASSIVE'")
+  end,
+
+  ["a full stdout is an error, whoever prints and however the program ends"] = function()
+    local function refused(line, code)
+      expect_match(line .. " > /dev/full", "^sqlune: standard output could not be written: %C+\n$", code or 1)
+    end
+    refused "%s -e 'print(1)'"
+    refused "%s -e 'io.write(1)'"
+    refused "%s -e 'for i = 1, 1e5 do io.write(i, \" \") end'"
+    refused "%s -e 'print(1) os.exit(0, true)'"
+    refused "%s -e 'print(1) os.exit()'"
+    refused("%s -e 'print(1) os.exit(7)'", 7)
+    refused "%s --version"
+    refused "%s --list"
+    refused "echo 'print(1)' | %s -i"
+    for _, name in ipairs(fs.list "recipes") do refused("%s " .. name:gsub("%.lua$", "") .. " --help") end
+    expect_match("%s -e 'io.write(1) error \"broken\"' > /dev/full", "broken.*\nsqlune: standard output could not be written", 1)
+    expect("%s -e 'x = 1' > /dev/full", "") -- nothing was printed
+    expect("%s -e 'x = 1' >&-", "")
+    expect("%s -e 'io.write(1)' >&-", "sqlune: standard output could not be written: Bad file descriptor\n", 1)
+  end,
+
+  ["the aggressive collector works in the middle of bindings, and a signal still ends it"] = function()
+    expect_match([[SQLUNE_GC=stress %s -e '
+      local sq, lpeg = require "sqlune", require "lpeg"
+      collectgarbage "stop" -- what goes now goes by full collections inside sq.zeros
+      local closed = false
+      local weak = setmetatable({ setmetatable({}, { __gc = function() closed = true end }) }, { __mode = "v" })
+      for _ = 1, 60 do local _ = sq.zeros { 1 } end
+      assert(weak[1] == nil and closed)
+      for _ = 1, 2000 do assert(lpeg.match(lpeg.P "a"^0, "aaa") == 4) end -- LPeg asks for memory once only
+      print "fine"']], "^fine\n$")
+    local printed, code = signalled([[
+      io.stdout:setvbuf "no"
+      local sq, lpeg = require "sqlune", require "lpeg"
+      local word = lpeg.C(lpeg.R "az"^1) / function(s) return sq.zeros { #s }:sum():item() end
+      print "go"
+      while true do pcall(function() for _ = 1, 100 do word:match "some" end error {} end) end]], "TERM",
+      "SQLUNE_GC=stress timeout 20")
+    t.eq({ printed, code }, { "go\nsqlune: ended by a signal\n", 143 })
   end,
 
   ["SQLUNE_GC is stress or nothing"] = function()
