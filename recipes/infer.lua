@@ -4,7 +4,8 @@ local config, json, models, progress = sq.config, sq.json, sq.models, sq.progres
 local conversations, answers = sq.data.conversations, require "sqlune.data.answers"
 
 local cfg = config.parse(arg, {
-  model = config.path "Hugging Face folder",
+  model = config.path "Hugging Face folder, or an adapter's",
+  base  = config.path("folder of an adapter's base, if not the one that it names", false),
   data  = config.path "conversations, as assemble writes them; a last answer is not shown to the model",
   out   = config.path "file of predictions to write: the items with 'pred_sql'",
   dtype = config.one_of({ "f32", "bf16", "stored" }, "type of the weights", "stored"),
@@ -27,8 +28,10 @@ local function check(value, message)
 end
 
 -- The questions.
-local template = check(conversations.template(cfg.model))
-local model, tokenizer = models.load(cfg.model, { dtype = cfg.dtype ~= "stored" and cfg.dtype or nil })
+local template = check(conversations.template(check(sq.lora.texts(cfg.model, cfg.base))))
+local model, tokenizer = models.load(cfg.model, {
+  dtype = cfg.dtype ~= "stored" and cfg.dtype or nil, base = cfg.base or nil,
+})
 check(model, tokenizer)
 if not tokenizer then config.fail(cfg.model .. ": no tokenizer.json") end
 local work = check(answers.open(cfg, tokenizer, template, model.shape.context))

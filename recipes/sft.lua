@@ -4,7 +4,7 @@ local config, models, optim, schedule, train = sq.config, sq.models, sq.optim, s
 local batches = sq.data.batches
 local data = require "sqlune.train.data"
 local evaluation = require "sqlune.train.evaluation"
-local experts = require "sqlune.momq.training"
+local adapters, experts = require "sqlune.lora.training", require "sqlune.momq.training"
 local objective = require "sqlune.train.objective"
 
 local cfg = config.parse(arg, {
@@ -36,6 +36,7 @@ local cfg = config.parse(arg, {
   show_mask = config.integer("print this many samples, trained tokens in colour, then end", 0, { min = 0 }),
   dry_run   = false,
   loss      = objective.options,
+  lora      = adapters.options,
   momq      = experts.options,
   augment   = sq.data.epochs.options,
   eval      = evaluation.options,
@@ -48,25 +49,25 @@ end
 
 -- Data and model.
 local text = check(data.text_of(cfg.model))          -- its tokenizer, chat template and longest sequence
-local mixture = experts.wanted(cfg)                  -- nil without momq.enabled
-local samples = check(data.read(cfg, text, mixture and mixture.check))
+local added = adapters.wanted(cfg) or experts.wanted(cfg) -- what is trained in the model's place; nil: nothing
+local samples = check(data.read(cfg, text, added and added.check))
 if cfg.show_mask > 0 then return data.show(samples, text, cfg.show_mask) end
 local eval = check(evaluation.open(cfg, text))
 local model = check(models.load(cfg.model, { dtype = cfg.dtype, tokenizer = false,
-  train = mixture and mixture.train or not cfg.dry_run }))
+  train = added and added.train or not cfg.dry_run }))
 check(model:check_tokenizer(text.tokenizer))
 local plan = batches.of(samples, cfg)
-data.print_plan(cfg, samples, plan:steps(), model)
+data.print_plan(cfg, samples, plan:steps(), model, added)
 if cfg.dry_run then return end
 
 -- The loop.
 local run <close> = train.run(cfg)
-local trained = mixture and mixture:attach(model) or model
+local trained = added and added:attach(model) or model
 local names, parameters = trained:names(), trained:parameters()
 local loss_of = objective.of(model, cfg)
-local optimizer = optim.adamw(names, parameters, mixture and mixture:optimizer(cfg) or cfg)
+local optimizer = optim.adamw(names, parameters, added and added:optimizer(cfg) or cfg)
 local rate = schedule[cfg.schedule](cfg, plan:steps())
-run:track { model = trained, optimizer = optimizer, batches = plan, tokenizer_from = cfg.model }
+run:track { model = trained, optimizer = optimizer, batches = plan, tokenizer_from = text.folder }
 
 for step, micro in run:steps() do              -- micro: the batches of one optimizer step
   local labelled, loss = batches.labelled(micro), 0
@@ -79,7 +80,7 @@ for step, micro in run:steps() do              -- micro: the batches of one opti
   local norm, factor, parts = optim.clip(parameters, cfg.clip, names)
   local done = optimizer:step(rate(step), factor) -- false: the gradient was not finite, nothing changed
   local entry = { loss = loss, grad_norm = norm, grad_norms = parts, lr = rate(step), skipped = not done }
-  if mixture then mixture:log(entry, step, step == plan:steps()) end
+  if added then added:log(entry, step, step == plan:steps()) end
   run:log(entry)
   if eval:due(step, run.total) then run:judge(eval:run(model, step)) end
 end

@@ -248,8 +248,8 @@ end
 ---@return boolean
 function M.is_adapter(folder) return fs.exists(fs.join(folder, "adapter_config.json")) end
 
----The folder whose tokenizer and chat template count: the adapter's if it has a tokenizer, else its base's; a folder that
----is no adapter's is its own.
+---The folder whose tokenizer and chat template count: the adapter's if it has a tokenizer, else its base's; a folder
+---that is no adapter's is its own.
 ---@param folder string
 ---@param base? string|false
 ---@return string? path

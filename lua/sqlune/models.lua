@@ -125,12 +125,17 @@ function M.from_config(config, opts)
   end, opts.wrap)
 end
 
----What config.json of a folder says, checked.
+---What config.json of a folder says, checked; of an adapter's folder, that of its base.
 ---@param folder string
 ---@return sqlune.models.Shape? shape
 ---@return table|string config_or_message
 ---@return string? code
 function M.shape_of(folder)
+  if sq.lora.is_adapter(folder) then
+    local base, wrong, why = sq.lora.base(folder)
+    if not base then return nil, wrong, why end
+    folder = base
+  end
   local where = fs.join(folder, "config.json")
   local config, message, code = json.read(where)
   if message then return nil, message, code end

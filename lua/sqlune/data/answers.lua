@@ -80,12 +80,12 @@ function M.open(cfg, tokenizer, template, context)
   if cfg.dry_run then return self end
   fs.mkdir(fs.dirname(cfg.out))
   local settings = {}
-  for _, key in ipairs { "model", "data", "dtype", "limit", "max_tokens", "max_length", "temperature", "top_k", "top_p",
-    "repetition_penalty", "seed" } do
+  for _, key in ipairs { "model", "base", "data", "dtype", "limit", "max_tokens", "max_length", "temperature", "top_k",
+    "top_p", "repetition_penalty", "seed" } do
     settings[#settings + 1] = tostring(cfg[key])
   end
   settings[#settings + 1] = fs.sha256(cfg.data)
-  for _, name in ipairs { "model.safetensors", "model.safetensors.index.json" } do
+  for _, name in ipairs { "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors" } do
     local path = fs.join(cfg.model, name)
     if fs.exists(path) then settings[#settings + 1] = fs.size(path) .. "@" .. fs.mtime(path) end
   end

@@ -49,6 +49,7 @@ function M.wanted(cfg)
     config.fail(cfg.model .. ": an adapter, which has its own settings: leave lora.rank away, or merge it first")
   end
   if cfg.lora.rank == 0 and not again then return nil end
+  if cfg.momq and cfg.momq.enabled then config.fail "lora.rank and momq.enabled: one of them can be trained" end
   return setmetatable({
     o = cfg.lora, cfg = cfg, settings = not again and settings_of(cfg.lora) or nil,
     -- Of an adapter's folder the adapter is trained; a plain model's own weights are not.

@@ -16,14 +16,16 @@ local M = {}
 ---@return sqlune.train.Text? text
 ---@return string? message
 function M.text_of(folder)
-  local tokenizer, message = sq.tokenizer.load(folder)
+  local shape, message = models.shape_of(folder)
+  if not shape then return nil, message end
+  folder, message = sq.lora.texts(folder)
+  if not folder then return nil, message end
+  local tokenizer
+  tokenizer, message = sq.tokenizer.load(folder)
   if not tokenizer then return nil, message end
   local template
   template, message = conversations.template(folder)
   if not template then return nil, message end
-  local shape
-  shape, message = models.shape_of(folder)
-  if not shape then return nil, message end
   return { tokenizer = tokenizer, template = template, context = shape.context, folder = folder }
 end
 
@@ -133,18 +135,21 @@ function M.show(samples, text, count)
   end
 end
 
----Bytes that training takes, as a list of name and bytes: weights, master weights, gradients, moments.
+---Bytes that training takes, as a list of name and bytes: weights, what is trained beside them, master weights,
+---gradients, moments.
 ---@param parameters integer
 ---@param cfg {dtype: string, states?: string, stochastic_rounding?: boolean}
+---@param adapter? {numbers: integer, bytes: integer}  trained instead of the parameters: how many, bytes of each
 ---@return {[1]: string, [2]: integer}[]
-function M.memory_plan(parameters, cfg)
+function M.memory_plan(parameters, cfg, adapter)
   local item = ({ f32 = 4, bf16 = 2, f64 = 8 })[cfg.dtype]
-  local wide = cfg.dtype == "f64" and 8 or 4
-  local masters = cfg.dtype == "bf16" and not cfg.stochastic_rounding
+  local numbers, width = adapter and adapter.numbers or parameters, adapter and adapter.bytes or item
+  local wide = width == 8 and 8 or 4
   return {
-    { "weights", parameters * item }, { "master weights", masters and parameters * 4 or 0 },
-    { "gradients", parameters * wide },
-    { "moments", cfg.states == "8bit" and parameters * 2 * 260 // 256 or parameters * 2 * wide },
+    { "weights", parameters * item }, { "adapter", adapter and numbers * width or 0 },
+    { "master weights", width == 2 and not cfg.stochastic_rounding and numbers * 4 or 0 },
+    { "gradients", numbers * wide },
+    { "moments", cfg.states == "8bit" and numbers * 2 * 260 // 256 or numbers * 2 * wide },
   }
 end
 
@@ -153,7 +158,8 @@ end
 ---@param samples sqlune.data.Conversations
 ---@param steps integer
 ---@param model sqlune.Model
-function M.print_plan(cfg, samples, steps, model)
+---@param added? sqlune.lora.Training  what is trained in the model's place, if it knows its size
+function M.print_plan(cfg, samples, steps, model, added)
   print(("  %s: %s, %s tokens, %.1f%% trained, the longest %d"):format(cfg.data, term.plural(#samples, "sample"),
     term.count(samples.tokens), 100 * samples.trained / samples.tokens, samples.longest))
   local function left_out(n, why)
@@ -161,10 +167,15 @@ function M.print_plan(cfg, samples, steps, model)
   end
   left_out(samples.dropped, "longer than max_length, a batch or the model's context")
   left_out(samples.unlabelled, "nothing to train")
-  print(("  %s: %s parameters in %s, %s"):format(cfg.model, term.count(model:size()), cfg.dtype,
-    term.plural(steps, "step")))
+  local adapter
+  if added and added.size then
+    local numbers, bytes = added:size(model)
+    adapter = { numbers = numbers, bytes = bytes }
+  end
+  print(("  %s: %s parameters in %s%s, %s"):format(cfg.model, term.count(model:size()), cfg.dtype,
+    adapter and (", %s of an adapter trained"):format(term.count(adapter.numbers)) or "", term.plural(steps, "step")))
   local parts, total = {}, 0
-  for _, part in ipairs(M.memory_plan(model:size(), cfg)) do
+  for _, part in ipairs(M.memory_plan(model:size(), cfg, adapter)) do
     if part[2] > 0 then parts[#parts + 1] = part[1] .. " " .. term.bytes(part[2]) end
     total = total + part[2]
   end
