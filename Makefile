@@ -39,6 +39,31 @@ $(BUILD)/pty: tests/pty.c
 	@mkdir -p $(@D)
 	@echo "cc $<"; $(CC) $(CPPFLAGS) -std=c17 -O1 $(WARN) -o $@ $< -lutil
 
+# The CUDA kernels: on the host, one fibre a thread (tests/gpu/emulate.h), and for cards with nvcc.
+CU       := $(sort $(wildcard kernels/cuda/*.cu))
+EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(sort $(wildcard tests/gpu/*.cpp)))
+CXX      := g++
+CXXFLAGS  = -std=c++17 -O1 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
+NVCC     ?= nvcc
+CUDAARCH ?= 80 86 89 90a
+NVFLAGS   = -std=c++17 -O3 -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
+            -gencode=arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra
+$(BUILD)/emulated/%.o: %.cu Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -x c++ -c -o $@ $<
+$(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/cuda-on-host: $(EMULATED) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldnnl -lpthread -lm
+-include $(EMULATED:.o=.d)
+$(BUILD)/cuda/%.o: %.cu Makefile
+	@mkdir -p $(@D)
+	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. $(NVFLAGS) -MMD -MP -c -o $@ $<
+.PHONY: cuda
+cuda: $(CU:%.cu=$(BUILD)/cuda/%.o) ## compile the CUDA kernels for all targets (needs nvcc)
+-include $(CU:%.cu=$(BUILD)/cuda/%.d)
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20
 
@@ -47,8 +72,8 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty
-	SQLUNE_PTY=$(BUILD)/pty $(SQLUNE) tests/run.lua $(ONLY)
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/cuda-on-host
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host $(SQLUNE) tests/run.lua $(ONLY)
 
 test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); ONLY="core/ db/" picks
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \

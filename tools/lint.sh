@@ -36,8 +36,8 @@ fault "memory comes from sqn_alloc" \
 fault "main ends the program, nobody else" \
   "$(grep -rnE '(^|[^a-z_.])(exit|abort)\(' src kernels --include='*.c' | outside 'src/host/|src/core/err\.c:')"
 
-fault "files end before line 600" "$(git ls-files '*.c' '*.h' '*.inc' '*.lua' '*.cu' | xargs -r wc -l | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 " lines" }')"
-fault "the first line of a C file says what it is" "$(for f in $(git ls-files '*.c' '*.h'); do head -n 1 "$f" | grep -q '^/\*' || echo "$f"; done)"
+fault "files end before line 600" "$(git ls-files '*.c' '*.h' '*.inc' '*.lua' '*.cu' '*.cuh' '*.cpp' | xargs -r wc -l | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 " lines" }')"
+fault "the first line of a C file says what it is" "$(for f in $(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp'); do head -n 1 "$f" | grep -q '^/\*' || echo "$f"; done)"
 fault "the first line of a Lua file says what it is" \
   "$(for f in $(git ls-files '*.lua'); do head -n 2 "$f" | grep -q '^--' || echo "$f"; done)"
 fault "clang-format" "$(git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror 2>&1 | grep 'error:')"

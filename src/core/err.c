@@ -58,7 +58,7 @@ const char *sqn_status_name(sqn_status code) {
     return (unsigned)code < SQN_STATUS_COUNT ? status_names[code] : "SQLUNE_UNKNOWN";
 }
 
-_Noreturn void sqn_assert_failed(const char *expression, const char *where, int line) {
+void sqn_assert_failed(const char *expression, const char *where, int line) {
     fprintf(stderr, "sqlune: a bug: %s:%d: %s does not hold\n", where, line, expression);
     abort();
 }

@@ -43,7 +43,8 @@ void sqn_err_clear(sqn_err *e);
 /* "SQLUNE_TIMEOUT" …: what Lua sees as the error's code. Borrowed, static. */
 const char *sqn_status_name(sqn_status code);
 
-_Noreturn void sqn_assert_failed(const char *expression, const char *where, int line);
+void sqn_assert_failed(const char *expression, const char *where, int line)
+    __attribute__((noreturn));
 
 #define SQN_FAIL(e, code, ...) sqn_fail_at((e), (code), __FILE__, __LINE__, __VA_ARGS__)
 #define SQN_TRY(call)                                  \

@@ -1,0 +1,171 @@
+/* What every CUDA kernel file stands on: types, launches, reductions, scratch memory.
+ *
+ * Rules: the same source compiles with nvcc and, with SQN_EMULATE, with the host's C++ compiler
+ * against tests/gpu/emulate.h. Kernels are deterministic: sums run in an order that depends on sizes
+ * only, never on timing (no floating-point atomics). Blocks have a multiple of 32 threads. Shared
+ * memory is declared by SQN_SHARED (fixed size) or SQN_SHARED_DYNAMIC (by the launch). Every pointer
+ * of a kernel's struct is device memory; scalars are the host's.
+ */
+#ifndef SQN_KERNELS_CUDA_H
+#define SQN_KERNELS_CUDA_H
+
+#ifdef SQN_EMULATE
+#include "tests/gpu/emulate.h"
+#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...)                                     \
+    ((void)(stream), emu::launch(#kernel, grid, block, shared, [=] { kernel(__VA_ARGS__); }))
+#define SQN_SHARED(type, name, count)                                                            \
+    static const char name##_key = 0;                                                            \
+    type *name = (type *)emu::static_shared(&name##_key, sizeof(type) * (count))
+#define SQN_SHARED_DYNAMIC(type, name) type *name = (type *)emu::dynamic_shared()
+#else
+#include <cuda_runtime.h>
+#include <math.h>
+#include <stdint.h>
+#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...) \
+    kernel<<<grid, block, shared, (cudaStream_t)(stream)>>>(__VA_ARGS__)
+#define SQN_SHARED(type, name, count) __shared__ type name[count]
+#define SQN_SHARED_DYNAMIC(type, name)                        \
+    extern __shared__ __align__(128) unsigned char sqn_shared_bytes[]; \
+    type *name = (type *)sqn_shared_bytes
+#endif
+
+#include <type_traits>
+
+extern "C" {
+#include "kernels/cuda/host.h"
+#include "kernels/kernels.h"
+}
+
+namespace sqn {
+constexpr unsigned all_lanes = 0xffffffffu;
+
+/* ---- scalars: storage types and their accumulators ---- */
+
+struct bf16 {
+    uint16_t bits;
+};
+struct f16 {
+    uint16_t bits;
+};
+
+template <class T> struct accumulator {
+    using type = float;
+};
+template <> struct accumulator<double> {
+    using type = double;
+};
+template <class T> using acc = typename accumulator<T>::type;
+
+__host__ __device__ __forceinline__ uint32_t float_bits(float f) {
+    union {
+        float f;
+        uint32_t u;
+    } v;
+    v.f = f;
+    return v.u;
+}
+__host__ __device__ __forceinline__ float bits_float(uint32_t u) {
+    union {
+        uint32_t u;
+        float f;
+    } v;
+    v.u = u;
+    return v.f;
+}
+
+__device__ __forceinline__ float load(float v) { return v; }
+__device__ __forceinline__ double load(double v) { return v; }
+__device__ __forceinline__ float load(bf16 v) { return bits_float((uint32_t)v.bits << 16); }
+__device__ __forceinline__ float load(f16 v) { /* exact; subnormals by scaling */
+    uint32_t sign = (uint32_t)(v.bits & 0x8000u) << 16, rest = v.bits & 0x7fffu;
+    if (rest >= 0x7c00u) return bits_float(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
+    float scaled = bits_float(rest << 13) * 0x1p112f;
+    return bits_float(sign | float_bits(scaled));
+}
+
+__device__ __forceinline__ void store(float *p, float v) { *p = v; }
+__device__ __forceinline__ void store(double *p, double v) { *p = v; }
+__device__ __forceinline__ void store(bf16 *p, float v) { /* nearest even; NaN stays NaN */
+    uint32_t u = float_bits(v);
+    uint32_t rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
+    p->bits = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16 | 0x40u) : rounded);
+}
+__device__ __forceinline__ void store(f16 *p, float v) { /* nearest even */
+    uint32_t u = float_bits(v), sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu, h;
+    if (a > 0x7f800000u)
+        h = 0x7e00u;
+    else if (a >= 0x477ff000u) /* rounds to 65536 or more */
+        h = 0x7c00u;
+    else if (a < 0x38800000u) { /* subnormal: the adder rounds */
+        h = float_bits(bits_float(a) + 0.5f) - 0x3f000000u;
+    } else
+        h = (a - 0x38000000u + 0xfffu + (a >> 13 & 1u)) >> 13;
+    p->bits = (uint16_t)(sign | h);
+}
+
+/* ---- sums and maxima of a warp and of a block: fixed trees ---- */
+
+struct plus {
+    template <class A> __device__ __forceinline__ A operator()(A a, A b) const { return a + b; }
+};
+struct larger { /* NaN wins */
+    template <class A> __device__ __forceinline__ A operator()(A a, A b) const {
+        return a > b || a != a ? a : b;
+    }
+};
+
+template <class A, class F> __device__ __forceinline__ A warp_reduce(A v, F f) {
+    for (int bits = 16; bits > 0; bits >>= 1) v = f(v, __shfl_xor_sync(all_lanes, v, bits));
+    return v;
+}
+
+/* Every thread gets the result. `empty` is what threads without a value stand for. The block has
+ * one dimension. */
+template <class A, class F> __device__ A block_reduce(A v, F f, A empty) {
+    SQN_SHARED(A, part, 32);
+    int lane = (int)(threadIdx.x & 31u), wid = (int)(threadIdx.x >> 5), warps = (int)(blockDim.x >> 5);
+    v = warp_reduce(v, f);
+    __syncthreads(); /* the previous call's readers are done */
+    if (lane == 0) part[wid] = v;
+    __syncthreads();
+    return warp_reduce(lane < warps ? part[lane] : empty, f);
+}
+
+/* ---- launches ---- */
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+#ifdef SQN_EMULATE
+constexpr int64_t most_blocks = 2; /* so that small tests run the loops over rows, too */
+#else
+constexpr int64_t most_blocks = 4096; /* fills a card */
+#endif
+/* Blocks for a loop with a stride over n elements. */
+inline unsigned grid_for(int64_t n, int64_t per_block) {
+    int64_t blocks = ceil_div(n, per_block);
+    return (unsigned)(blocks < 1 ? 1 : blocks > most_blocks ? most_blocks : blocks);
+}
+/* Threads for a row of n: a warp to 1024. */
+inline unsigned threads_for(int64_t n) {
+    unsigned t = 32;
+    while (t < 1024 && (int64_t)t * 4 < n) t *= 2;
+    return t;
+}
+
+/* Calls f with a null pointer of the storage type of dtype. SQN_MISUSE for other types. */
+template <class F> sqn_status by_float(sqn_dtype dtype, F f) {
+    switch (dtype) {
+    case SQN_F32:
+        return f((float *)nullptr);
+    case SQN_BF16:
+        return f((bf16 *)nullptr);
+    case SQN_F16:
+        return f((f16 *)nullptr);
+    case SQN_F64:
+        return f((double *)nullptr);
+    default:
+        return SQN_MISUSE;
+    }
+}
+} // namespace sqn
+
+#endif

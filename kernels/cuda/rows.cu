@@ -1,0 +1,79 @@
+/* Rows by index. Equal indexes of a scatter are taken in order, without atomics: the block of the
+ * first row of each index does all of them. */
+#include "kernels/cuda/pack.cuh"
+
+namespace sqn {
+template <class P> __global__ void gather_kernel(sqn_k_gather_rows a) {
+    const int64_t n = a.row_bytes / (int64_t)sizeof(P), total = a.rows * n;
+    const int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step)
+        ((P *)a.y)[i] = ((const P *)a.x)[a.index[i / n] * n + i % n];
+}
+
+/* True in every thread if index[i] does not occur before place i. */
+__device__ bool is_first(const int64_t *index, int64_t i) {
+    SQN_SHARED(int, seen, 32);
+    const int64_t wanted = index[i];
+    bool mine = false;
+    for (int64_t j = threadIdx.x; j < i; j += blockDim.x) mine |= index[j] == wanted;
+    int any = __any_sync(all_lanes, mine);
+    if ((threadIdx.x & 31u) == 0) seen[threadIdx.x >> 5] = any;
+    __syncthreads();
+    any = 0;
+    for (int w = 0; w < (int)(blockDim.x >> 5); w++) any |= seen[w];
+    __syncthreads(); /* before the next row writes it */
+    return any == 0;
+}
+
+template <class F, class T> __global__ void scatter_kernel(sqn_k_scatter_rows a) {
+    SQN_SHARED(unsigned, found, 32);
+    const int warps = (int)(blockDim.x >> 5);
+    for (int64_t i = blockIdx.x; i < a.rows; i += gridDim.x) {
+        if (!is_first(a.index, i)) continue;
+        const int64_t wanted = a.index[i];
+        T *y = (T *)a.y + wanted * a.n;
+        for (int64_t j0 = i; j0 < a.rows; j0 += blockDim.x) {
+            const int64_t j = j0 + threadIdx.x;
+            unsigned hits = __ballot_sync(all_lanes, j < a.rows && a.index[j] == wanted);
+            if ((threadIdx.x & 31u) == 0) found[threadIdx.x >> 5] = hits;
+            __syncthreads();
+            for (int w = 0; w < warps; w++) {
+                for (unsigned left = found[w]; left != 0; left &= left - 1) {
+                    const F *x = (const F *)a.x + (j0 + 32 * w + __ffs((int)left) - 1) * a.n;
+                    for (int64_t c = threadIdx.x; c < a.n; c += blockDim.x)
+                        store(y + c, (a.add ? load(y[c]) : 0) + load(x[c]));
+                }
+            }
+            __syncthreads(); /* before the next piece writes the hits */
+        }
+    }
+}
+
+template <class F, class T> sqn_status scatter(const sqn_k_scatter_rows *a, void *stream) {
+    auto run = scatter_kernel<F, T>;
+    SQN_LAUNCH(run, grid_for(a->rows, 1), 256, 0, stream, *a);
+    return sqn_cuda_launched();
+}
+} // namespace sqn
+
+extern "C" sqn_status sqn_cuda_gather_rows(const sqn_k_gather_rows *a, void *stream) {
+    if (a->rows == 0 || a->row_bytes == 0) return SQN_OK;
+    auto run = sqn::gather_kernel<uint8_t>;
+    int64_t width = 1;
+    if (a->row_bytes % 16 == 0 && sqn::all_aligned16(a->x, a->y))
+        run = sqn::gather_kernel<uint4>, width = 16;
+    else if (a->row_bytes % 2 == 0 && ((uintptr_t)a->x | (uintptr_t)a->y) % 2 == 0)
+        run = sqn::gather_kernel<uint16_t>, width = 2;
+    SQN_LAUNCH(run, sqn::grid_for(a->rows * (a->row_bytes / width), 256), 256, 0, stream, *a);
+    return sqn_cuda_launched();
+}
+
+extern "C" sqn_status sqn_cuda_scatter_rows(const sqn_k_scatter_rows *a, void *stream) {
+    if (a->rows == 0 || a->n == 0) return SQN_OK;
+    return sqn::by_float(a->dtype, [&](auto *type) {
+        using F = std::remove_pointer_t<decltype(type)>;
+        if (a->y_dtype == a->dtype) return sqn::scatter<F, F>(a, stream);
+        if (a->y_dtype != SQN_F32 || sizeof(F) != 2) return SQN_MISUSE;
+        return sqn::scatter<F, sqn::acc<F>>(a, stream);
+    });
+}

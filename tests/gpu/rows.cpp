@@ -1,0 +1,246 @@
+/* Cases of reductions, softmax, rows by index, norms, rope, the head's loss, topk and sampling. */
+#include "tests/gpu/kernels.h"
+
+#include <algorithm>
+
+namespace {
+const std::vector<sqn_dtype> floats = {SQN_F32, SQN_BF16, SQN_F16, SQN_F64};
+
+void reduce(sqn_dtype dtype) {
+    const int64_t sizes[][3] = {{1, 1, 1}, {3, 37, 1}, {2, 1300, 1}, {2, 130, 5}, {1, 3, 200}};
+    for (auto &s : sizes)
+        for (int op = SQN_REDUCE_SUM; op <= SQN_REDUCE_ARGMAX; op++) {
+            int64_t out = s[0] * s[2];
+            values x = values::floats(dtype, s[0] * s[1] * s[2]);
+            values y(op == SQN_REDUCE_ARGMAX ? SQN_I64 : dtype, out);
+            sqn_k_reduce a = {(sqn_reduce)op, dtype, s[0], s[1], s[2], x.at(), y.at(), 0.5}, r = a;
+            r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
+            check(sqn_cpu_reduce(&r, nullptr), "cpu");
+            check(sqn_cuda_reduce(&a, nullptr), "cuda");
+            y.expect(format("reduce %d of %lld", op, (long long)s[1]).c_str());
+        }
+}
+
+void reduce_nan(sqn_dtype dtype) { /* a NaN wins, the first of equals too */
+    values x(dtype, 70), y(SQN_I64, 2);
+    std::vector<double> v(70, 1.0);
+    v[40] = NAN, v[60] = 3, v[20] = NAN;
+    x.set(v);
+    sqn_k_reduce a = {SQN_REDUCE_ARGMAX, dtype, 2, 35, 1, x.at(), y.at(), 1}, r = a;
+    r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
+    check(sqn_cpu_reduce(&r, nullptr), "cpu");
+    check(sqn_cuda_reduce(&a, nullptr), "cuda");
+    y.expect("place");
+}
+
+void softmax(sqn_dtype dtype) {
+    for (int log : {0, 1})
+        for (int64_t n : {1, 33, 700}) {
+            const int64_t rows = 5;
+            values x = values::floats(dtype, rows * n, -5, 5), y(dtype, rows * n);
+            sqn_k_softmax a = {dtype, rows, n, x.at(), y.at(), log};
+            sqn_k_softmax r = {SQN_F64, rows, n, x.cpu(), y.cpu(), log};
+            check(sqn_cpu_softmax(&r, nullptr), "cpu");
+            check(sqn_cuda_softmax(&a, nullptr), "cuda");
+            y.expect("y");
+            values dy = values::floats(dtype, rows * n), dx(dtype, rows * n);
+            values from = values::floats(dtype, rows * n, log ? -3 : 0, log ? -1 : 0.01);
+            sqn_k_softmax_grad g = {dtype, rows, n, from.at(), dy.at(), dx.at(), log};
+            sqn_k_softmax_grad h = {SQN_F64, rows, n, from.cpu(), dy.cpu(), dx.cpu(), log};
+            check(sqn_cpu_softmax_grad(&h, nullptr), "cpu");
+            check(sqn_cuda_softmax_grad(&g, nullptr), "cuda");
+            dx.expect("dx", 4);
+        }
+}
+
+void gather(sqn_dtype dtype) {
+    for (int64_t n : {1, 8, 37}) {
+        values x = values::floats(dtype, 11 * n), index = values::integers(SQN_I64, 20, 11);
+        values y(dtype, 20 * n);
+        int64_t bytes = n * (int64_t)sqn_dtype_size(dtype);
+        sqn_k_gather_rows a = {20, bytes, x.at(), index.ids(), y.at()};
+        sqn_k_gather_rows r = {20, n * 8, x.cpu(), (int64_t *)index.cpu(), y.cpu()};
+        check(sqn_cpu_gather_rows(&r, nullptr), "cpu");
+        check(sqn_cuda_gather_rows(&a, nullptr), "cuda");
+        y.expect("y");
+    }
+}
+
+void scatter(sqn_dtype dtype) {
+    for (int add : {0, 1})
+        for (int64_t rows : {1, 40, 600}) {
+            const int64_t n = 21, y_rows = 30;
+            values x = values::floats(dtype, rows * n),
+                   index = values::integers(SQN_I64, rows, y_rows);
+            values y = values::floats(dtype == SQN_BF16 ? SQN_F32 : dtype, y_rows * n);
+            sqn_k_scatter_rows a = {dtype,  y.dtype,     rows,   n,  y_rows,
+                                    x.at(), index.ids(), y.at(), add};
+            sqn_k_scatter_rows r = {
+                SQN_F64, SQN_F64, rows, n, y_rows, x.cpu(), (int64_t *)index.cpu(), y.cpu(), add};
+            check(sqn_cpu_scatter_rows(&r, nullptr), "cpu");
+            check(sqn_cuda_scatter_rows(&a, nullptr), "cuda");
+            y.expect("y", dtype == SQN_F16 ? 20 : 4); /* f16 rounds after every addition */
+        }
+}
+
+void rms_norm(sqn_dtype dtype) {
+    for (int64_t rows : {1, 3, 700})
+        for (int64_t n : {7, 130}) {
+            sqn_dtype wide = accumulator(dtype);
+            values x = values::floats(dtype, rows * n), residual = values::floats(dtype, rows * n),
+                   w = values::floats(dtype, n), h(dtype, rows * n), y(dtype, rows * n),
+                   inv(wide, rows);
+            sqn_k_rms_norm a = {dtype,  rows,   n,      x.at(),   residual.at(),
+                                w.at(), h.at(), y.at(), inv.at(), 1e-6};
+            sqn_k_rms_norm r = {SQN_F64, rows,    n,       x.cpu(),   residual.cpu(),
+                                w.cpu(), h.cpu(), y.cpu(), inv.cpu(), 1e-6};
+            check(sqn_cpu_rms_norm(&r, nullptr), "cpu");
+            check(sqn_cuda_rms_norm(&a, nullptr), "cuda");
+            h.expect("h");
+            y.expect("y");
+            inv.expect("inv", dtype == wide ? 1 : 500);
+
+            values in = values::floats(wide, rows, 0.5, 1), dy = values::floats(dtype, rows * n),
+                   dh = values::floats(dtype, rows * n), dx(dtype, rows * n), dw(wide, n);
+            sqn_k_rms_norm_grad g = {dtype,   rows,    n,       x.at(),  w.at(),
+                                     in.at(), dy.at(), dh.at(), dx.at(), dw.at()};
+            sqn_k_rms_norm_grad q = {SQN_F64,  rows,     n,        x.cpu(),  w.cpu(),
+                                     in.cpu(), dy.cpu(), dh.cpu(), dx.cpu(), dw.cpu()};
+            check(sqn_cpu_rms_norm_grad(&q, nullptr), "cpu");
+            check(sqn_cuda_rms_norm_grad(&g, nullptr), "cuda");
+            dx.expect("dx", 4);
+            dw.expect("dweight",
+                      dtype == wide ? 10 : 20000); /* h inv is rounded to the dtype on the way */
+        }
+}
+
+void rope(sqn_dtype dtype) {
+    const int64_t tokens = 9, heads = 3, dim = 10, table = 20;
+    sqn_dtype wide = accumulator(dtype);
+    values x = values::floats(dtype, tokens * heads * dim), y(dtype, tokens * heads * dim);
+    values c = values::floats(wide, table * dim / 2, -1, 1),
+           s = values::floats(wide, table * dim / 2, -1, 1);
+    values at = values::integers(SQN_I64, tokens, table);
+    for (int backward : {0, 1}) {
+        sqn_k_rope a = {dtype,  tokens, heads,  dim,      x.at(),
+                        y.at(), c.at(), s.at(), at.ids(), backward};
+        sqn_k_rope r = {
+            SQN_F64, tokens, heads, dim, x.cpu(), y.cpu(), c.cpu(), s.cpu(), (int64_t *)at.cpu(),
+            backward};
+        check(sqn_cpu_rope(&r, nullptr), "cpu");
+        check(sqn_cuda_rope(&a, nullptr), "cuda");
+        y.expect("y");
+    }
+}
+
+void cross_entropy(sqn_dtype dtype, int64_t vocab, double smoothing, double z_loss) {
+    {
+        const int64_t rows = 6;
+        sqn_dtype wide = accumulator(dtype);
+        values x = values::floats(wide, rows * vocab, -8, 8),
+               labels = values::integers(SQN_I64, rows, vocab);
+        values losses(SQN_F64, rows), d(dtype, rows * vocab);
+        sqn_k_cross_entropy a = {};
+        a.dtype = dtype, a.rows = rows, a.vocab = vocab, a.logits = x.at(), a.labels = labels.ids();
+        a.losses = (double *)losses.at(), a.dlogits = d.at(), a.smoothing = smoothing,
+        a.z_loss = z_loss;
+        sqn_k_cross_entropy r = a;
+        r.dtype = SQN_F64, r.logits = x.cpu(), r.labels = (int64_t *)labels.cpu();
+        r.losses = losses.doubles(), r.dlogits = d.cpu();
+        check(sqn_cpu_cross_entropy(&r, nullptr), "cpu");
+        check(sqn_cuda_cross_entropy(&a, nullptr), "cuda");
+        losses.expect("loss", wide == SQN_F64 ? 1 : 1e6); /* f32 logits, f64 losses */
+        d.expect("dlogits");
+        if (dtype != wide) return;
+        a.dlogits = x.at(); /* in place */
+        check(sqn_cuda_cross_entropy(&a, nullptr), "cuda");
+        x.doubles();
+        memcpy(x.doubles(), d.doubles(), (size_t)(rows * vocab) * sizeof(double));
+        x.expect("dlogits in place");
+        losses.expect("loss in place", 1e6);
+    }
+}
+
+void cross_entropies(sqn_dtype dtype) {
+    cross_entropy(dtype, 5, 0, 0);
+    cross_entropy(dtype, 1001, 0, 0);
+    cross_entropy(dtype, 300, 0.1, 1e-3);
+}
+
+void topk(sqn_dtype dtype) {
+    const int64_t rows = 3, n = 150, k = 9;
+    values x = values::floats(dtype, rows * n, -1, 1), v(dtype, rows * k), at(SQN_I64, rows * k);
+    sqn_k_topk a = {dtype, rows, n, k, x.at(), v.at(), at.ids()};
+    sqn_k_topk r = {SQN_F64, rows, n, k, x.cpu(), v.cpu(), (int64_t *)at.cpu()};
+    check(sqn_cpu_topk(&r, nullptr), "cpu");
+    check(sqn_cuda_topk(&a, nullptr), "cuda");
+    v.expect("values");
+    at.expect("places");
+}
+
+void topk_grad(sqn_dtype dtype) {
+    const int64_t rows = 5, n = 150, k = 3;
+    values d = values::floats(dtype, rows * k),
+           at = values::of({0, 9, 149, 3, 2, 1, 64, 65, 66, 7, 8, 0, 1, 2, 3});
+    values dx(dtype, rows * n);
+    sqn_k_topk_grad a = {dtype, rows, n, k, d.at(), at.ids(), dx.at()};
+    sqn_k_topk_grad r = {SQN_F64, rows, n, k, d.cpu(), (int64_t *)at.cpu(), dx.cpu()};
+    check(sqn_cpu_topk_grad(&r, nullptr), "cpu");
+    check(sqn_cuda_topk_grad(&a, nullptr), "cuda");
+    dx.expect("dx");
+}
+
+void sample(sqn_dtype dtype) {
+    struct settings {
+        double penalty, temperature, top_p;
+        int64_t top_k;
+    } list[] = {{1, 0, 1, 0},   {1.3, 0, 1, 0},      {1, 1, 1, 0},   {1.2, 0.7, 0.8, 0},
+                {1, 1.3, 1, 7}, {1.1, 0.9, 0.6, 20}, {1, 1, 0.01, 3}};
+    const int64_t rows = 4, n = 211;
+    for (const settings &s : list) {
+        values x = values::floats(dtype, rows * n, -3, 3);
+        std::vector<int64_t> context = {0, 7, 14, 20, 30}, list_of_seen;
+        for (int64_t r = 0; r < rows;
+             r++) /* with the largest, so that the penalty changes the choice */
+            for (int64_t i = context[r]; i < context[r + 1]; i++)
+                list_of_seen.push_back(
+                    i % 3 ? choose(n)
+                          : std::max_element(x.doubles() + r * n, x.doubles() + (r + 1) * n) -
+                                (x.doubles() + r * n));
+        values seen = values::of(list_of_seen), starts = values::of(context),
+               streams = values::integers(SQN_I64, rows, 1000);
+        values offsets = values::integers(SQN_I64, rows, 1000), ids(SQN_I64, rows),
+               p(SQN_F32, rows * n);
+        sqn_k_sample a = {
+            dtype,          rows,    n,       x.at(), seen.ids(),    starts.ids(),  s.penalty,
+            s.temperature,  s.top_p, s.top_k, 42,     streams.ids(), offsets.ids(), ids.ids(),
+            (float *)p.at()};
+        sqn_k_sample r = a;
+        std::vector<float> wanted((size_t)(rows * n));
+        r.dtype = SQN_F64, r.logits = x.cpu(), r.seen = (int64_t *)seen.cpu();
+        r.seen_start = (int64_t *)starts.cpu(), r.streams = (int64_t *)streams.cpu();
+        r.offsets = (int64_t *)offsets.cpu(), r.ids = (int64_t *)ids.cpu(),
+        r.probabilities = wanted.data();
+        check(sqn_cpu_sample(&r, nullptr), "cpu");
+        check(sqn_cuda_sample(&a, nullptr), "cuda");
+        for (size_t i = 0; i < wanted.size(); i++) p.doubles()[i] = wanted[i];
+        p.expect("probabilities");
+        ids.expect("ids");
+    }
+}
+} // namespace
+
+std::vector<kernel_case> row_cases() {
+    return {{"reduce", floats, reduce},
+            {"reduce_nan", floats, reduce_nan},
+            {"softmax", floats, softmax},
+            {"gather", floats, gather},
+            {"scatter", floats, scatter},
+            {"rms_norm", floats, rms_norm},
+            {"rope", floats, rope},
+            {"cross_entropy", floats, cross_entropies},
+            {"topk", floats, topk},
+            {"topk_grad", floats, topk_grad},
+            {"sample", {SQN_F32, SQN_BF16, SQN_F64}, sample}};
+}
+std::vector<kernel_case> attention_cases() { return {}; }
