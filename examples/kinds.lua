@@ -2,6 +2,7 @@
 --   slots(domain, add)     calls add(slot) for each combination of tables and columns that it can ask about;
 --   constants(slot, draw)  what the question says for each drawn constant, and what the SQL says;
 --   sql                    the statement: {word} is a table or column of the slot, or a constant;
+--   postgresql, mysql      how one writes it there, where that is not the same;
 --   phrases                ways to ask it: {word} as above, {words} the plural.
 
 ---A text as SQL writes it, and a value as a question shows it.
@@ -126,7 +127,8 @@ end
 
 local function day(slot, draw)
   local way, date = draw.one { { "after", ">" }, { "before", "<" } }, draw.day(slot.table, slot.by)
-  return { than = way[1] .. " " .. date }, { than = way[2] .. " " .. quoted(date) }
+  local sql = { than = way[2] .. " " .. quoted(date), sign = way[2], date = quoted(date) }
+  return { than = way[1] .. " " .. date }, sql
 end
 
 local function range(slot, draw)
@@ -162,7 +164,7 @@ end
 
 local function initial(slot, draw)
   local letter = draw.initial(slot.table, slot.by)
-  return { letter = shown(letter) }, { letter = quoted(letter .. "%") }
+  return { letter = shown(letter) }, { letter = quoted(letter .. "%"), alone = quoted(letter) }
 end
 
 ---A number of the child, or one of its texts.
@@ -220,6 +222,7 @@ return {
     slots = two_columns(is "date"),
     constants = day,
     sql = "SELECT {show} FROM {table} WHERE {by} {than}",
+    postgresql = "SELECT {show} FROM {table} WHERE {by} {sign} DATE {date}",
     phrases = {
       "List the {shows} of the {tables} whose {by} is {than}.",
       "Show the {shows} of all {tables} with a {by} {than}.",
@@ -230,6 +233,7 @@ return {
     slots = two_columns(is_nullable),
     constants = without,
     sql = "SELECT {show} FROM {table} WHERE {by} IS NULL",
+    mysql = "SELECT {show} FROM {table} WHERE ISNULL({by})",
     phrases = {
       "List the {shows} of the {tables} with {without}.",
       "What are the {shows} of {tables} that have {without}?",
@@ -240,6 +244,7 @@ return {
     name = "not null",
     slots = two_columns(is_nullable),
     sql = "SELECT {show} FROM {table} WHERE {by} IS NOT NULL",
+    mysql = "SELECT {show} FROM {table} WHERE NOT ISNULL({by})",
     phrases = {
       "List the {shows} of the {tables} with a known {by}.",
       "What are the {shows} of {tables} whose {by} is known?",
@@ -322,6 +327,9 @@ return {
     slots = two_columns(is_ordered),
     constants = extreme,
     sql = "SELECT {show} FROM {table} WHERE {by} IS NOT NULL ORDER BY {by} {most} LIMIT {several}",
+    postgresql = "SELECT {show} FROM {table} WHERE {by} IS NOT NULL ORDER BY {by} {most} "
+      .. "FETCH FIRST {several} ROWS ONLY",
+    mysql = "SELECT {show} FROM {table} WHERE NOT ISNULL({by}) ORDER BY {by} {most} LIMIT 0, {several}",
     phrases = {
       "List the {shows} of the {several} {tables} with the {most} {by}.",
       "Which {several} {tables} have the {most} {by}? Show their {shows}.",
@@ -352,6 +360,8 @@ return {
     slots = two_columns(is_own_name),
     constants = initial,
     sql = "SELECT {show} FROM {table} WHERE {by} LIKE {letter}",
+    postgresql = "SELECT {show} FROM {table} WHERE {by} ILIKE {letter}",
+    mysql = "SELECT {show} FROM {table} WHERE LEFT({by}, 1) = {alone}",
     phrases = {
       "List the {shows} of the {tables} whose {by} starts with {letter}.",
       "Show the {shows} of {tables} with a {by} beginning with {letter}.",
@@ -408,6 +418,8 @@ return {
       end)
     end,
     sql = "SELECT {show} FROM {parent} WHERE id NOT IN (SELECT {key} FROM {child})",
+    postgresql = "SELECT {show} FROM {parent} WHERE NOT EXISTS (SELECT 1 FROM {child} "
+      .. "WHERE {child}.{key} = {parent}.id)",
     phrases = {
       "List the {shows} of the {parents} without any {child}.",
       "What are the {shows} of {parents} that have no {childs}?",

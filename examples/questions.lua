@@ -62,24 +62,33 @@ local function fill(template, words)
   end))
 end
 
----An identifier as SQL writes it: quoted where it must be.
-local function identifier(name)
-  if name:find "^[%a_][%w_]*$" then return name end
+---An identifier as SQL writes it: quoted where it must be (PostgreSQL folds capitals), in MySQL always.
+local function identifier(name, dialect)
+  if dialect == "mysql" then return "`" .. name:gsub("`", "``") .. "`" end
+  if name:find(dialect == "postgresql" and "^[%l_][%l%d_]*$" or "^[%a_][%w_]*$") then return name end
   return '"' .. name:gsub('"', '""') .. '"'
 end
 
 ---The words of a combination for the question and for the SQL: its tables and columns, then the constants.
 local function words_of(combination, draw)
-  local english, sql = {}, {}
+  local english, constants_of = {}, {}
   for role, thing in pairs(combination.slot) do
-    english[role], english[role .. "s"], sql[role] = thing.one, thing.many, identifier(thing.name)
+    english[role], english[role .. "s"] = thing.one, thing.many
   end
   if combination.kind.constants then
-    local say, write = combination.kind.constants(combination.slot, draw)
+    local say
+    say, constants_of = combination.kind.constants(combination.slot, draw)
     for word, text in pairs(say) do english[word] = text end
-    for word, text in pairs(write) do sql[word] = text end
   end
-  return english, sql
+  return english, constants_of
+end
+
+---The statement of a combination in a dialect.
+local function statement_of(combination, constants_of, dialect)
+  local words = {}
+  for role, thing in pairs(combination.slot) do words[role] = identifier(thing.name, dialect) end
+  for word, text in pairs(constants_of) do words[word] = text end
+  return fill(combination.kind[dialect] or combination.kind.sql, words)
 end
 
 ---Whether a result says something: not empty, not a lone NULL or 0.
@@ -93,12 +102,13 @@ local function item_of(combination, source, random)
   for _ = 1, 20 do
     local english, words = words_of(combination, source.draw)
     local question = fill(random:choice(combination.kind.phrases), english):gsub(" a ([aeio])", " an %1")
-    local sql = fill(combination.kind.sql, words)
+    local sql = statement_of(combination, words, "sqlite")
     local result = assert(source.db:query(sql))
     if says_something(result.rows) or random:integer(20) == 1 then
       return {
         db_name = combination.domain.name, question = question, evidence = english.evidence or "", SQL = sql,
         kind = combination.kind.name, combination = combination.key, empty = not says_something(result.rows),
+        postgresql = statement_of(combination, words, "postgresql"), mysql = statement_of(combination, words, "mysql"),
       }
     end
   end
@@ -150,7 +160,8 @@ end
 
 ---Draws the training and the held-out questions.
 ---@param o examples.questions.Options
----@return table train, table test  # lists of items with db_name, question, evidence, SQL, kind, combination, empty
+---@return table train, table test  # lists of items with db_name, question, evidence, SQL, kind, combination, empty;
+---postgresql and mysql: the statement as one writes it there
 function M.generate(o)
   local random, sources = sq.random.stream(o.seed or 1, "questions"), {}
   local of_kind, train, test, taken = {}, {}, {}, {}
@@ -192,6 +203,22 @@ function M.create_databases(folder)
     paths[domain.name] = path
   end
   return paths
+end
+
+---The script of an example database for another dialect.
+---@param name string
+---@param dialect "postgresql"|"mysql"
+---@return string
+function M.script(name, dialect)
+  local text = assert(sq.fs.read(("%s/%s.sql"):format(HERE, name)))
+  if dialect == "postgresql" then -- which folds what is not quoted
+    for _, word in ipairs { "INTO", "TABLE", "REFERENCES" } do
+      text = text:gsub(("(%s )(%%u%%l%%w*)"):format(word), '%1"%2"')
+    end
+    return text
+  end
+  -- MySQL has no index over TEXT, and takes "names" as texts unless told otherwise.
+  return "SET sql_mode = 'ANSI_QUOTES';\n" .. text:gsub("%f[%w]TEXT%f[%W]", "VARCHAR(80)")
 end
 
 ---How much of `test` occurs in `train`: shares of 1 by combination, question, statement, and masked statement.

@@ -1,5 +1,6 @@
 -- Renaming on Spider: statements renamed by both steps give the same rows on renamed copies of their databases. Over
--- all 6,904 training statements with a database all but 3 do (assemble with examples/rename_augment.lua and db=, seed 1).
+-- all 6,904 training statements with a database all but 3 do (assemble with examples/rename_augment.lua and db=, seed
+-- 1).
 local t = require "tests.check"
 local sq = require "sqlune"
 local augment, json = sq.augment, sq.json

@@ -128,8 +128,9 @@ function M.read(cfg, text, longest, check)
   local self = setmetatable({ composer = composer, encode = encode, sets = {}, known = {}, dropped = 0, unlabelled = 0,
     tokens = 0, trained = 0, longest = 0, path = cfg.data }, Samples)
   for _, set in ipairs(sets) do
-    local ok, wrong = nil, check and check(set.dialect)
+    local wrong = check and check(set.dialect)
     if wrong then return nil, ("%s: data set '%s': %s"):format(cfg.data, set.name, wrong) end
+    local ok
     ok, message = read_set(self, set, cfg.seed)
     if not ok then return nil, message end
   end

@@ -30,7 +30,7 @@ M.options = {
   enable_dialect_router = config.boolean("compat: with a dialect router", true),
   output_router_logits  = config.boolean("compat: with a balance loss", true),
   use_in_group_balance  = config.boolean "compat: balance inside the groups",
-  gate_init = config.one_of({ "mode", "in", "original" }, "bound of a router's first weights, see docs/momq.md", "mode"),
+  gate_init = config.one_of({ "mode", "in", "original" }, "bound of the routers' first weights", "mode"),
   rate      = config.number("of the routers' learning rate to that of all others", 1.0, { min = 0 }),
   log_every = config.integer("steps between two router statistics in the log", 50, { min = 1 }),
 }
