@@ -62,10 +62,10 @@ local function fill(template, words)
   end))
 end
 
----An identifier as SQL writes it: quoted where it must be (PostgreSQL folds capitals), in MySQL always.
+---An identifier as SQL writes it: quoted where it must be (PostgreSQL folds capitals).
 local function identifier(name, dialect)
-  if dialect == "mysql" then return "`" .. name:gsub("`", "``") .. "`" end
   if name:find(dialect == "postgresql" and "^[%l_][%l%d_]*$" or "^[%a_][%w_]*$") then return name end
+  if dialect == "mysql" then return "`" .. name:gsub("`", "``") .. "`" end
   return '"' .. name:gsub('"', '""') .. '"'
 end
 

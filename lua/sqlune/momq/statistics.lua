@@ -54,7 +54,7 @@ function Statistics:add(routes, dialect_of)
       local layer = self.layers[name]
       if not layer then
         layer = { sums = sq.zeros({ (D + 1) * E }, { dtype = "f64" }):keep(), dropped = 0, entropy = 0, undecided = 0,
-          right = 0, known = 0, tokens = 0 }
+          right = {}, known = {}, tokens = 0 }
         self.layers[name] = layer
         self.order[#self.order + 1] = name
       end
@@ -66,8 +66,12 @@ function Statistics:add(routes, dialect_of)
       layer.dropped, layer.entropy = layer.dropped + dropped * n, layer.entropy + undecided * n
       layer.undecided, layer.tokens = layer.undecided + groups * n, layer.tokens + n
       if route.u then
-        layer.right = layer.right + ops.eq(ops.argmax(route.u), labels):to("f32"):sum():item()
-        layer.known = layer.known + ops.le(integers(0), labels):to("f32"):sum():item()
+        local top = ops.argmax(route.u)
+        for d = 0, D - 1 do
+          local own = ops.eq(labels, integers(d))
+          layer.right[d] = (layer.right[d] or 0) + (own:to "f32" * ops.eq(top, labels):to "f32"):sum():item()
+          layer.known[d] = (layer.known[d] or 0) + own:to("f32"):sum():item()
+        end
       end
     end
   end)
@@ -84,15 +88,15 @@ end
 
 ---The sums since the last call as one entry of the log, starting anew; nil where nothing was added. `load_by_dialect`:
 ---the share of each dialect's routed weight that each expert got; `load_by_layer`: the same for each layer, all
----dialects together; `own_group`: share of tokens whose likeliest group is their dialect's; `entropy`,
----`dialect_entropy`: of the routers, 1 = undecided; `dropped`: probability that was not chosen.
+---dialects together; `own_group`: share of tokens whose likeliest group is their dialect's, in all and by dialect;
+---`entropy`, `dialect_entropy`: of the routers, 1 = undecided; `dropped`: probability that was not chosen.
 ---@return table?
 function Statistics:take()
   if #self.order == 0 then return nil end
   local E, D = self.c.num_experts, self.c.dialect_num
   local entry = { dropped = 0, entropy = 0, dialect_entropy = 0 }
   entry.load_by_layer, entry.load_by_dialect, entry.layers = {}, {}, {}
-  local by_dialect, right, known, tokens = {}, 0, 0, 0
+  local by_dialect, right, known, tokens = {}, {}, {}, 0
   for l, name in ipairs(self.order) do
     local layer = self.layers[name]
     local sums, all = layer.sums:totable(), {}
@@ -106,11 +110,19 @@ function Statistics:take()
     entry.layers[l], entry.load_by_layer[l] = name, normalised(all)
     entry.dropped, entry.entropy = entry.dropped + layer.dropped, entry.entropy + layer.entropy
     entry.dialect_entropy, tokens = entry.dialect_entropy + layer.undecided, tokens + layer.tokens
-    right, known = right + layer.right, known + layer.known
+    for d, n in pairs(layer.known) do
+      right[d], known[d] = (right[d] or 0) + layer.right[d], (known[d] or 0) + n
+    end
     layer.sums:close()
   end
   for _, key in ipairs { "dropped", "entropy", "dialect_entropy" } do entry[key] = entry[key] / tokens end
-  entry.own_group = known > 0 and right / known or nil
+  local rights, all = 0, 0
+  entry.own_group_by_dialect = {}
+  for d = 0, D - 1 do
+    rights, all = rights + (right[d] or 0), all + (known[d] or 0)
+    entry.own_group_by_dialect[d + 1] = (known[d] or 0) > 0 and right[d] / known[d] or 0
+  end
+  entry.own_group = all > 0 and rights / all or nil
   for d = 0, D - 1 do entry.load_by_dialect[d + 1] = normalised(by_dialect[d]) end
   self.layers, self.order, self.tokens = {}, {}, 0
   return entry
