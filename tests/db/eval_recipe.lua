@@ -48,6 +48,7 @@ return {
   library       2  100.0    100.0       100.0      0      0        0           1
   museum        1      –        –           –      0      0        0           1
   all           6   50.0     50.0        75.0      1      1        0           2
+  ex_ordered 50.0   soft_f1 50.0   ex_xiyan 50.0   ex_spider 50.0
   95% interval of ex: 0.0 … 100.0     report: ]] .. dir .. "/out/report.html\n")
     for line in text:gmatch "[^\n]+" do
       if not line:find "report:" then t.ok(sq.term.width(line) <= 80, line) end
@@ -119,6 +120,6 @@ return {
     pipe:close()
     t.ok(text:find "%[124%]" or text:find "%[130%]", text) -- timeout says 124 when its signal ended the command
     t.ok(sq.sys.clock() - started < 3, sq.sys.clock() - started)
-    t.eq(assert(fs.list(dir .. "/out")), {})
+    t.eq(assert(fs.list(dir .. "/out")), {}) -- not even a journal: nothing was judged
   end,
 }

@@ -17,17 +17,19 @@ local function row_of(counts)
     counts.wrong, counts.error, counts.timeout, counts.gold_error }
 end
 
----Heading and rows of the table by database; the last row is the total. Also what the terminal prints.
+---Heading and rows of a table of groups; the last row is the total. Also what the terminal prints.
 ---@param all sqlune.evaluate.Counts
 ---@param groups sqlune.evaluate.Counts[]
+---@param kind? string  what the groups are, default "database"
 ---@return string[] header
 ---@return any[][] rows
 ---@return any[] total
-function M.table(all, groups)
+function M.table(all, groups, kind)
   local rows = {}
   for i, group in ipairs(groups) do rows[i] = row_of(group) end
-  return { "database", "items", "ex", "ex_bird", "executable", "wrong", "error", "timeout", "gold error" }, rows,
-    row_of(all)
+  local header = { kind or "database", "items", "ex", "ex_bird", "executable", "wrong", "error", "timeout",
+    "gold error" }
+  return header, rows, row_of(all)
 end
 
 local function blob_text(value)
@@ -66,14 +68,32 @@ local function side(title, sql, sample, message, count, seconds)
   return parts
 end
 
+local TIES = {
+  within = "the order differs from gold's among rows that tie in its ORDER BY only",
+  cut = "gold's LIMIT cuts through rows that tie in its ORDER BY: which of them came is chance",
+}
+
+---What else is to be said about a failure, in small print.
+local function remarks(item, outcome)
+  local list = { item.name, "item " .. item.number }
+  if item.id ~= tostring(item.number) then list[2] = list[2] .. " (" .. item.id .. ")" end
+  if item.difficulty then list[#list + 1] = item.difficulty end
+  if outcome.verdict == "wrong" and outcome.ex_bird then list[#list + 1] = "the sets of rows are equal" end
+  if outcome.verdict == "wrong" then list[#list + 1] = ("soft F1 %.2f"):format(outcome.soft_f1) end
+  if outcome.reference then
+    list[#list + 1] = ("held against gold %d of %d"):format(outcome.reference, #item.gold)
+  end
+  if outcome.ties then list[#list + 1] = TIES[outcome.ties] end
+  return table.concat(list, " · ")
+end
+
 local function failure(item, outcome)
-  local gold, pred = report.sql_diff(item.gold, item.pred)
+  local text = type(item.gold) == "table" and item.gold[outcome.reference or 1] or item.gold
+  local gold, pred = report.sql_diff(text, item.pred)
   local title = { report.badge((outcome.verdict:gsub("_", " ")), kinds[outcome.verdict]),
     item.question ~= "" and item.question or ("item %d"):format(item.number) }
-  local facts = ("%s · item %d"):format(item.name, item.number)
-  if outcome.ex_bird and outcome.verdict == "wrong" then facts = facts .. " · the sets of rows are equal" end
   return report.details(title, {
-    report.text(facts, "note"),
+    report.text(remarks(item, outcome), "note"),
     report.columns(
       side("gold", gold, outcome.gold_sample, outcome.gold_error, outcome.gold_rows, outcome.gold_seconds),
       side("prediction", pred, outcome.pred_sample, outcome.pred_error, outcome.pred_rows, outcome.pred_seconds)),
@@ -98,42 +118,70 @@ local function failures(run)
   return section
 end
 
----@class sqlune.report.Evaluation
----@field title string
----@field items { name: string, number: integer, question: string, gold: string, pred: string }[]
----@field outcomes sqlune.evaluate.Outcome[]
----@field all sqlune.evaluate.Counts
----@field groups sqlune.evaluate.Counts[]
----@field interval? number[]  low and high, percent
----@field facts any[][]       names and values: files, limits
+---The other metrics and what must be said about the numbers, a line each. Also what the terminal prints.
+---@param run sqlune.evaluate.Result
+---@return string[]
+function M.lines(run)
+  local all, lines = run.all, {}
+  local others = ("ex_ordered %s   soft_f1 %s   ex_xiyan %s   ex_spider %s"):format(percent(all.ex_ordered),
+    percent(all.soft_f1), percent(all.ex_xiyan), percent(all.ex_spider))
+  lines[1] = all.r_ves and ("%s   r_ves %.1f"):format(others, all.r_ves) or others
+  if all.ties_within > 0 then
+    lines[#lines + 1] = ("rows that tie: %d in another order, right in ex_ordered"):format(all.ties_within)
+  end
+  if all.ties_cut > 0 then
+    lines[#lines + 1] = ("rows that tie: %d cut by gold's LIMIT, wrong perhaps by chance"):format(all.ties_cut)
+  end
+  if run.left then
+    lines[#lines + 1] = ("without the %d of %s: ex %s   ex_bird %s   of %d items"):format(run.left.count,
+      run.left.path, percent(run.left.all.ex), percent(run.left.all.ex_bird), run.left.all.scored)
+  end
+  return lines
+end
 
----The page; more sections (a loss curve …) may be put into its `sections`.
----@param run sqlune.report.Evaluation
----@return sqlune.report.Page
-function M.page(run)
-  local all = run.all
-  local header, rows, total = M.table(all, run.groups)
+local HEADINGS = { difficulty = "By difficulty", dialect = "By dialect", feature = "By what gold uses" }
+
+local function group_table(run, kind)
+  local header, rows, total = M.table(run.all, run.groups[kind], kind)
   local align = { "l" }
   for i = 2, #header do align[i] = "r" end
+  return report.table(rows, { header = header, align = align, footer = total })
+end
+
+local function breakdowns(run)
+  local section = { title = "Breakdown" }
+  for _, kind in ipairs(run.kinds) do
+    if HEADINGS[kind] then
+      section[#section + 1] = report.raw("<h3>" .. HEADINGS[kind] .. "</h3>")
+      section[#section + 1] = group_table(run, kind)
+    end
+  end
+  section[#section + 1] = report.text("A statement with several features counts for each of them.", "note")
+  return section
+end
+
+---The page; more sections (a loss curve …) may be put into its `sections`.
+---@param run sqlune.evaluate.Result
+---@return sqlune.report.Page
+function M.page(run)
+  local all, databases = run.all, run.groups.database
   local interval = run.interval and ("95%%: %.1f … %.1f"):format(run.interval[1], run.interval[2])
+  local tiles = {
+    { "ex", percent(all.ex), interval }, { "ex_bird", percent(all.ex_bird) }, { "soft_f1", percent(all.soft_f1) },
+    { "ex_ordered", percent(all.ex_ordered) }, { "executable", percent(all.executable) },
+    { "wrong", tostring(all.wrong) }, { "error", tostring(all.error) }, { "timeout", tostring(all.timeout) },
+    { "gold error", tostring(all.gold_error) },
+  }
+  if all.r_ves then table.insert(tiles, 4, { "r_ves", percent(all.r_ves) }) end
+  local summary = { title = "Summary", report.tiles(tiles), group_table(run, "database") }
+  for _, line in ipairs(M.lines(run)) do summary[#summary + 1] = report.text(line, "note") end
+  summary[#summary + 1] = report.text("Percent of the items whose gold ran. ex: the same rows, whatever the order of "
+    .. "rows and columns; ex_bird: the same set of rows; ex_ordered: ex, and the order of rows where gold states one; "
+    .. "soft_f1: the share of cells that are right, row by row; executable: ran within its limits.", "note")
   return {
     title = run.title,
-    subtitle = ("%d items, %d database%s"):format(all.items, #run.groups, #run.groups == 1 and "" or "s"),
-    sections = {
-      { title = "Summary",
-        report.tiles {
-          { "ex", percent(all.ex), interval }, { "ex_bird", percent(all.ex_bird) },
-          { "executable", percent(all.executable) }, { "wrong", tostring(all.wrong) },
-          { "error", tostring(all.error) }, { "timeout", tostring(all.timeout) },
-          { "gold error", tostring(all.gold_error) },
-        },
-        report.table(rows, { header = header, align = align, footer = total }),
-        report.text("Percent of the items whose gold ran. ex: the same rows, whatever the order of rows and columns; "
-          .. "ex_bird: the same set of rows; executable: ran within its limits.", "note"),
-      },
-      failures(run),
-      { title = "Settings", report.facts(run.facts) },
-    },
+    subtitle = ("%d items, %d database%s"):format(all.items, #databases, #databases == 1 and "" or "s"),
+    sections = { summary, breakdowns(run), failures(run), { title = "Settings", report.facts(run.facts) } },
   }
 end
 
