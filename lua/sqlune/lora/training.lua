@@ -22,6 +22,16 @@ M.options = {
   plus    = config.number("LoRA+: how many times as fast B learns as A", 1.0, { min = 0 }),
 }
 
+---The same settings with another rank to begin with.
+---@param rank integer
+---@return table
+function M.options_of(rank)
+  local options = {}
+  for name, kind in pairs(M.options) do options[name] = kind end
+  options.rank = config.integer(M.options.rank.doc, rank, { min = 0 })
+  return options
+end
+
 ---@class sqlune.lora.Training
 ---@field settings table    what lora.add takes
 ---@field train fun(name: string): boolean  which weights of the base are trained: none

@@ -1,0 +1,90 @@
+-- Direct preference optimisation: a policy learns to prefer one answer to another, measured against a reference model.
+local sq = require "sqlune"
+local config = require "sqlune.config"
+local ops = sq.ops
+
+local M = {}
+
+---Settings of a recipe, as the group `dpo`.
+M.options = {
+  beta = config.number("how strongly the policy is held at the reference", 0.1, { min = 1e-6 }),
+  smoothing = config.number("share of the pairs taken to be the wrong way round", 0.0, { min = 0, max = 0.49 }),
+  reference = config.one_of({ "base", "start" }, "the model without its adapter, or as it was when training began",
+    "base"),
+}
+
+---Log-probability of the labelled tokens of each sequence of a batch, [sequences].
+---@param model sqlune.Model
+---@param batch {ids: userdata, targets: userdata, starts: integer[]}
+---@param checkpoint? boolean  layers keep no activations
+---@return userdata
+function M.log_probabilities(model, batch, checkpoint)
+  local at, list = sq.models.packed(batch.starts), {}
+  at.training, at.checkpoint = sq.grad_enabled(), checkpoint
+  local hidden = model:hidden(batch.ids, at)
+  for n = 1, #batch.starts - 1 do
+    local first, count = batch.starts[n] + 1, batch.starts[n + 1] - batch.starts[n]
+    local rows, targets = hidden:narrow(1, first, count), batch.targets:narrow(1, first, count)
+    local loss
+    if model.output.adapter then
+      loss = ops.cross_entropy(model:logits(rows, at), targets)
+    else
+      loss = ops.linear_cross_entropy(rows, model.output.weight, targets)
+    end
+    list[n] = -loss:reshape { 1 }
+  end
+  return ops.cat(list, 1)
+end
+
+---What the policy is compared with: fn() under the reference's adapter, off the tape; the policy's is back afterwards.
+---@param model sqlune.Model
+---@param which string|false  adapter of the reference, false: the base alone
+---@return fun(fn: fun(): userdata): userdata
+function M.reference(model, which)
+  return function(fn)
+    local policy = {}
+    for _, entry in ipairs(model.active or {}) do policy[entry[3]] = entry[2] end
+    model:adapter(which)
+    local ok, result = pcall(sq.no_grad, fn)
+    model:adapter(policy)
+    if not ok then error(result, 0) end
+    return result
+  end
+end
+
+---@class sqlune.dpo.Result
+---@field margins number[]   beta ((policy - reference) of the chosen answer - that of the rejected one), of each pair
+---@field chosen number[]    beta (policy - reference) of the chosen answers
+---@field rejected number[]
+
+---Sum over a batch's pairs of -log sigmoid(margin); with smoothing e (1 - e) of it and e of the pair turned round.
+---@param policy userdata     log-probabilities [2 pairs]: chosen, rejected, chosen, rejected …
+---@param reference userdata  the reference's, off the tape
+---@param o {beta: number, smoothing?: number}
+---@return userdata loss
+---@return sqlune.dpo.Result
+function M.loss(policy, reference, o)
+  local rewards = ((policy - reference) * o.beta):reshape { -1, 2 }
+  local chosen, rejected = rewards:select(2, 1), rewards:select(2, 2)
+  local margin = (chosen - rejected):reshape { -1, 1 }
+  -- log sigmoid(m) and log sigmoid(-m) without overflow: the log-softmax of (m, 0)
+  local logs, e = ops.log_softmax(ops.cat({ margin, margin * 0 }, 2)), o.smoothing or 0
+  local loss = -(logs:select(2, 1):sum() * (1 - e))
+  if e > 0 then loss = loss - logs:select(2, 2):sum() * e end
+  local function numbers(x) return x:detach():totable() end
+  return loss, { margins = numbers(margin:reshape { -1 }), chosen = numbers(chosen), rejected = numbers(rejected) }
+end
+
+---The loss of a batch of pairs, a sum over them.
+---@param model sqlune.Model
+---@param batch sqlune.data.PairBatch
+---@param reference fun(fn: fun(): userdata): userdata  of reference()
+---@param o {beta: number, smoothing?: number, checkpoint?: boolean}
+---@return userdata loss
+---@return sqlune.dpo.Result
+function M.batch_loss(model, batch, reference, o)
+  local theirs = reference(function() return M.log_probabilities(model, batch) end)
+  return M.loss(M.log_probabilities(model, batch, o.checkpoint), theirs, o)
+end
+
+return M
