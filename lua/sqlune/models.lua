@@ -6,8 +6,9 @@ local fs, json, ops = sq.fs, sq.json, sq.ops
 
 local M = {}
 
--- model_type of config.json -> the file that states it, and what its config means where it says nothing.
-local kinds = {
+---model_type of config.json -> the file that states it, and what its config means where it says nothing. A model of
+---one's own is a line here: docs/models-in-lua.md.
+M.kinds = {
   qwen2 = { file = "sqlune.models.qwen2", qkv_bias = true, theta = 10000, eps = 1e-6 },
   llama = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6 },
   mistral = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, slides = true },
@@ -45,7 +46,7 @@ end
 ---@return sqlune.models.Shape?
 ---@return string? message
 function M.shape(config, where)
-  local kind = kinds[config.model_type]
+  local kind = M.kinds[config.model_type]
   if not kind then
     local text = "%s: model_type %q is not known here (qwen2, qwen3, llama, mistral)"
     return nil, text:format(where, tostring(config.model_type))
@@ -89,7 +90,7 @@ end
 
 local function build(config, shape, dtype, take, wrap)
   local parts = nn.parameters(take, wrap)
-  local built = require(kinds[config.model_type].file).build(parts, shape, dtype)
+  local built = require(M.kinds[config.model_type].file).build(parts, shape, dtype)
   return setmetatable({
     config = config, shape = shape, dtype = dtype, parts = parts, hidden_of = built.hidden, output = built.output,
   }, Model)

@@ -198,6 +198,13 @@ function M.line_chart(spec)
   return M.raw(chart.line(spec, M.escape))
 end
 
+---A heat map as inline SVG.
+---@param spec sqlune.report.HeatSpec
+---@return sqlune.report.Html
+function M.heat_map(spec)
+  return M.raw(require("sqlune.report.heat").map(spec, M.escape))
+end
+
 ---------------------------------------------------------------------------------------------------- token diff
 
 -- Cuts SQL (or what should be SQL) into tokens; blanks belong to none. Broken quotes run to the end of the text.

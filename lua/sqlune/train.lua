@@ -216,7 +216,7 @@ function Run:write_log(seconds)
 end
 
 ---Writes the model into the run folder itself: what infer, merge and other tools open. With `eval.best` it is the best
----one, whose files move there from best/.
+---one, whose files move there from best/. Then the run's report.
 function Run:save_model()
   local best, written = fs.join(self.out, "best"), fs.join(self.out, "best.json")
   if self.best and fs.is_dir(best) then
@@ -232,6 +232,7 @@ function Run:save_model()
     must(self.model:save(self.out, { tokenizer_from = self.tokenizer_from }))
   end
   self.finished = true
+  if self.step > 0 then must(require("sqlune.report.run").write(self.out)) end
 end
 
 ---Ends the run. After an interrupt the work so far is saved first.

@@ -1,8 +1,8 @@
 -- Tokenised conversations on disk: made once, read sample by sample, so that data may exceed memory.
 --
 -- Rules: the name of a cache is the digest of everything that it is made from (data, tokenizer, template, settings), so
--- it is never out of date. TOKENS holds the samples, FACTS (written last) its digest: a file that does not agree is made
--- anew. Each writer has files of its own and renames them at the end; two that work at once write the same bytes.
+-- it is never out of date. TOKENS holds the samples, FACTS (written last) its digest: a file that does not agree is
+-- made anew. Each writer has files of its own and renames them at the end; two that work at once write the same bytes.
 local sq = require "sqlune"
 local conversations = require "sqlune.data.conversations"
 local fs, json = sq.fs, sq.json

@@ -12,8 +12,8 @@ local M = {}
 ---@field x_label? string
 ---@field y_label? string
 ---@field y_min? number  the axis starts at or below this (0 where zero matters)
+---@field small? boolean  for half of the page's width
 
-local width, height = 720, 300
 local left, right, top, bottom = 58, 14, 12, 40
 -- A run of 100,000 steps must not make a file of megabytes: beyond this a series keeps the ends of each bucket.
 local most_points = 1000
@@ -95,22 +95,23 @@ end
 local function grid(out, x, y, px, py, spec, escape)
   for i = y.first, y.last do
     local at = py(i * y.step)
-    out[#out + 1] = ('<line class="grid" x1="%d" y1="%.1f" x2="%d" y2="%.1f"/>'):format(left, at, width - right, at)
+    out[#out + 1] = ('<line class="grid" x1="%d" y1="%.1f" x2="%d" y2="%.1f"/>'):format(left, at,
+      spec.width - right, at)
     out[#out + 1] = ('<text x="%d" y="%.1f" text-anchor="end">%s</text>'):format(
       left - 6, at + 4, label_of(i * y.step, y.step))
   end
   for i = math.ceil(x.low / x.step - 1e-9), math.floor(x.high / x.step + 1e-9) do
     local at = px(i * x.step)
-    local anchor = at > width - right - 20 and "end" or "middle" -- the last label stays inside the picture
+    local anchor = at > spec.width - right - 20 and "end" or "middle" -- the last label stays inside the picture
     out[#out + 1] = ('<text x="%.1f" y="%d" text-anchor="%s">%s</text>'):format(
-      anchor == "end" and width or at, height - bottom + 16, anchor, label_of(i * x.step, x.step))
+      anchor == "end" and spec.width or at, spec.height - bottom + 16, anchor, label_of(i * x.step, x.step))
   end
   if spec.x_label then
     out[#out + 1] = ('<text x="%d" y="%d" text-anchor="middle">%s</text>'):format(
-      (left + width - right) // 2, height - 6, escape(spec.x_label))
+      (left + spec.width - right) // 2, spec.height - 6, escape(spec.x_label))
   end
   if spec.y_label then
-    local middle = (top + height - bottom) // 2
+    local middle = (top + spec.height - bottom) // 2
     out[#out + 1] = ('<text x="12" y="%d" text-anchor="middle" transform="rotate(-90 12 %d)">%s</text>'):format(
       middle, middle, escape(spec.y_label))
   end
@@ -145,6 +146,8 @@ end
 ---@param escape fun(text: any): string
 ---@return string html
 function M.line(spec, escape)
+  local small = spec.small
+  spec = setmetatable({ width = small and 400 or 720, height = small and 230 or 300 }, { __index = spec })
   local all = {}
   for s, series in ipairs(spec.series) do all[s] = runs_of(series) end
   local x_low, x_high = range_of(all, 1)
@@ -160,9 +163,10 @@ function M.line(spec, escape)
   local y = axis(math.min(y_low, spec.y_min or y_low), y_high, 5)
   local x = { low = x_low, high = x_high > x_low and x_high or x_low + 1 }
   x.step = tick_step(x.high - x.low, 7)
-  local function px(v) return left + (v - x.low) / (x.high - x.low) * (width - left - right) end
-  local function py(v) return top + (y.high - v) / (y.high - y.low) * (height - top - bottom) end
-  out[#out + 1] = ('<svg viewBox="0 0 %d %d" role="img" aria-label="%s">'):format(width, height, escape(title))
+  local function px(v) return left + (v - x.low) / (x.high - x.low) * (spec.width - left - right) end
+  local function py(v) return top + (y.high - v) / (y.high - y.low) * (spec.height - top - bottom) end
+  out[#out + 1] = ('<svg viewBox="0 0 %d %d" role="img" aria-label="%s">'):format(spec.width, spec.height,
+    escape(title))
   grid(out, x, y, px, py, spec, escape)
   lines(out, all, px, py)
   out[#out + 1] = "</svg></figure>"
