@@ -81,4 +81,19 @@ return {
     t.eq(sq.json.decode(output).all.correct, 1)
     no_secret(dir)
   end,
+
+  ["check_sandbox on a server"] = function()
+    local connection = servers.new("postgresql", "scratch", require("sqlune.sandbox.postgresql").setup)
+    local url = ("'postgresql:///scratch?host=%s&port=%d&user=postgres'"):format(connection.socket, connection.port)
+    local output, ok = run("check_sandbox " .. url)
+    t.ok(not ok and output:find "would try to change", output)
+    output, ok = run("check_sandbox " .. url .. " dry_run=true")
+    t.ok(ok and output:find "must be refused: %d+ statements", output)
+    t.ok(run("check_sandbox " .. url .. " setup=true"):find "CREATE TABLE item")
+    output, ok = run("check_sandbox " .. url .. " yes=true most=12 timeout=0.1 json=true --quiet")
+    t.ok(ok, output)
+    local result = sq.json.decode(output)
+    t.eq({ result.denied.refused, result.hungry.statements, #result.problems }, { 12, 12, 0 })
+    t.eq(result.rights["be a superuser"], "yes")
+  end,
 }

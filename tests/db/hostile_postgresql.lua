@@ -1,0 +1,109 @@
+-- SQL that wants to do harm to a PostgreSQL server, from its owner, whom no privilege stops: each statement must be
+-- refused or ended in time, all databases must stay as they were, and the connection must serve the next statement.
+local corpus = require "sqlune.sandbox.postgresql"
+local servers = require "tests.servers"
+local sq = require "sqlune"
+local t = require "tests.check"
+
+local deadline, slack = 0.1, os.getenv "SQLUNE_SANITIZED" and 5 or 0.2 -- seconds
+
+local function opening(sql) return (sql:sub(1, 100):gsub("[%c\x80-\xff]", "?")) end
+
+---The digest of everything on the server: definitions, rows, sequences, large objects, roles, settings of databases.
+local function digest(at)
+  return servers.line(("pg_dumpall -h %s -p %d -U postgres | grep -v '^.\\(un\\)\\?restrict ' | sha256sum"):format(
+    at.socket, at.port))
+end
+
+---The server's settings, and what sessions hold that outlives a statement.
+local function state(at)
+  return servers.script(at, "SELECT md5(string_agg(name || setting, ',' ORDER BY name)) FROM pg_settings; "
+    .. "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'; SELECT count(*) FROM pg_prepared_xacts; "
+    .. "SELECT count(*) FROM pg_replication_slots; SELECT count(*) FROM pg_replication_origin;")
+end
+
+local made = 0
+
+---A new database with the victims, and a connection to it. A few statements the server cannot end by itself (loops that
+---look at no interrupt): their sessions, given up here, keep the old database for some seconds.
+local function victim(user)
+  made = made + 1
+  local at = servers.new("postgresql", "hostile_" .. made, corpus.setup)
+  servers.script(at, "CREATE EXTENSION IF NOT EXISTS dblink; CREATE EXTENSION IF NOT EXISTS tablefunc")
+  at.user = user
+  return at
+end
+
+---Another process may have the processor for a while: the best time of three counts.
+local function attempt(db, sql)
+  local best, result, message, code = math.huge, nil, nil, nil
+  for _ = 1, 3 do
+    local started = sq.sys.clock()
+    result, message, code = db:query(sql, { timeout = deadline })
+    best = math.min(best, sq.sys.clock() - started)
+    if best < deadline + slack then break end
+  end
+  return best, result, message, code
+end
+
+---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
+local function run_all(user, list, judge)
+  local at = victim(user)
+  local dumped, before = digest(at), state(at)
+  local db <close> = assert(sq.db.open(at))
+  for _, sql in ipairs(list) do
+    judge(sql, attempt(db, sql))
+    local after, message = db:query("SELECT string_agg(name, ',' ORDER BY id), current_setting('work_mem'), "
+      .. "current_setting('default_transaction_read_only'), to_regclass('pg_temp.item') FROM item", { timeout = 20 })
+    t.ok(after, opening(sql) .. ": then: " .. tostring(message))
+    t.eq(after.rows, { { "pen,ink,pad", "4MB", "on", sq.json.null } }, opening(sql))
+    collectgarbage()
+  end
+  db:close()
+  t.eq(digest(at), dumped, "the databases")
+  t.eq(state(at), before, "the server")
+  t.ok(not sq.fs.exists "/tmp/sqlune-hostile", "a file was written")
+end
+
+local function refused_all(user)
+  local wrong = {}
+  run_all(user, corpus.denied, function(sql, seconds, result, message, code)
+    if result then
+      wrong[#wrong + 1] = opening(sql) .. ": it ran"
+    elseif code ~= "SQLUNE_DENIED" and code ~= "SQLUNE_DB" then
+      wrong[#wrong + 1] = ("%s: %s: %s"):format(opening(sql), code, message)
+    elseif seconds > slack then
+      wrong[#wrong + 1] = ("%s: %.2f s"):format(opening(sql), seconds)
+    end
+  end)
+  t.eq(table.concat(wrong, "\n"), "")
+end
+
+return {
+  ["statements that may not run are refused"] = function()
+    refused_all "postgres"
+    refused_all "reader"
+  end,
+
+  ["the corpus is as large as it says"] = function()
+    t.ok(#corpus.denied >= 250 and #corpus.hungry >= 180, #corpus.denied .. " and " .. #corpus.hungry)
+  end,
+
+  ["deadlines hold whatever is asked"] = function()
+    local late = {}
+    run_all("postgres", corpus.hungry, function(sql, seconds)
+      if seconds > deadline + slack then late[#late + 1] = ("%.2f s: %s"):format(seconds, opening(sql)) end
+    end)
+    t.eq(table.concat(late, "\n"), "", "late")
+  end,
+
+  ["what the role might do"] = function()
+    local db <close> = assert(sq.db.open(victim "reader"))
+    for _, right in ipairs(corpus.rights) do
+      local result, message = db:query(right[2])
+      t.ok(result, ("%s: %s"):format(right[1], message))
+      local value = result.rows[1][1]
+      t.ok(type(value) == "boolean" or math.type(value) == "integer", right[1])
+    end
+  end,
+}
