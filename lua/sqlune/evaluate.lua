@@ -20,6 +20,7 @@ end
 ---@class sqlune.evaluate.Item
 ---@field db? string|table|(string|table)[]  a SQLite file, a connection table, or `dbs`
 ---@field dbs? (string|table)[]  in place of `db`: right is what is right on all of them
+---@field pred_db? string|table where the prediction runs, if not on `db`
 ---@field gold string|string[]   several statements: right is what equals one of them
 ---@field pred string
 ---@field missing? string        why there is no `db`: the item is a gold error with this message
@@ -72,7 +73,7 @@ end
 
 ---What the pool runs of one pair of statements on one database.
 local function task_of(item, gold, db)
-  local task = { db = db, gold = gold, pred = item.pred }
+  local task = { db = db, pred_db = item.pred_db, gold = gold, pred = item.pred }
   if type(gold) ~= "string" then return task end -- the pool says what is wrong
   if gold == item.pred then
     task.ordered = order.orders(gold, item.dialect)

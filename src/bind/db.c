@@ -6,7 +6,7 @@
 
 static const char *const connection_keys[] = {
     "dialect", "path",   "host",    "port",     "user",      "password",   "database", "socket",
-    "sslmode", "ssl_ca", "timeout", "max_rows", "max_bytes", "max_length", NULL,
+    "sslmode", "ssl_ca", "timeout", "max_rows", "max_bytes", "max_length", "reversed", NULL,
 };
 static const char *const query_keys[] = {"timeout", "max_rows", "max_bytes", NULL};
 
@@ -32,6 +32,7 @@ void bind_conn_options(lua_State *L, int idx, sqn_conn_options *o) {
     o->max_rows = bind_option_integer(L, idx, "max_rows", 0);
     o->max_bytes = bind_option_integer(L, idx, "max_bytes", 0);
     o->max_length = bind_option_integer(L, idx, "max_length", 0);
+    o->reversed = bind_option_boolean(L, idx, "reversed", false);
 }
 
 void bind_push_null(lua_State *L) {

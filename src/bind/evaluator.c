@@ -29,16 +29,21 @@ static const char *database_digest(lua_State *L, int digests) {
     return lua_rawget(L, digests) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* The pool's number of the item's database; `known` is a table from its `db` to that. [-0, +0, e]
+/* The pool's number of the database under `key` of the item (nil: `absent`); `known` is a table
+ * from its `db` to that. [-0, +0, e]
  */
-static int item_database(lua_State *L, sqn_pool *pool, int idx, lua_Integer i, int known,
-                         int digests) {
+static int item_database(lua_State *L, sqn_pool *pool, int idx, lua_Integer i, const char *key,
+                         int absent, int known, int digests) {
     sqn_err e = SQN_ERR_INIT;
     sqn_conn_options o;
     int index, base = lua_gettop(L);
-    int type = lua_getfield(L, idx, "db");
+    int type = lua_getfield(L, idx, key);
+    if (type == LUA_TNIL && absent >= 0) {
+        lua_settop(L, base);
+        return absent;
+    }
     if (type != LUA_TSTRING && type != LUA_TTABLE)
-        luaL_error(L, "item %I: 'db' must be a path or a connection table, got %s", i,
+        luaL_error(L, "item %I: '%s' must be a path or a connection table, got %s", i, key,
                    lua_typename(L, type));
     lua_pushvalue(L, -1);
     if (lua_rawget(L, known) == LUA_TNUMBER) {
@@ -85,7 +90,8 @@ static void add_items(lua_State *L, sqn_pool *pool, int items, int digests) { /*
         if (lua_geti(L, items, i) != LUA_TTABLE)
             luaL_error(L, "item %I must be a table, got %s", i, luaL_typename(L, -1));
         int item = lua_gettop(L);
-        sqn_pool_item it = {.database = item_database(L, pool, item, i, known, digests)};
+        sqn_pool_item it = {.database = item_database(L, pool, item, i, "db", -1, known, digests)};
+        it.pred_database = item_database(L, pool, item, i, "pred_db", it.database, known, digests);
         it.gold = item_string(L, item, i, "gold", &it.gold_length);
         it.pred = item_string(L, item, i, "pred", &it.pred_length);
         item_keys(L, item, i, &it);

@@ -28,6 +28,7 @@ typedef struct sqn_conn_options {
     double timeout;              /* seconds per statement; 0 = 30 */
     int64_t max_rows, max_bytes; /* of one result; 0 = SQN_DB_MAX_ROWS, SQN_DB_MAX_BYTES */
     int64_t max_length;          /* bytes of one value; 0 = SQN_DB_MAX_LENGTH; SQLite only */
+    bool reversed; /* rows whose order no statement says come the other way round; SQLite only */
 } sqn_conn_options;
 
 #define SQN_DB_TIMEOUT 30.0

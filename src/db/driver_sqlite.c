@@ -119,6 +119,7 @@ static sqn_status sqlite_connect(const sqn_conn_options *o, sqn_conn **out, sqn_
     if (c == NULL) return SQN_NOMEM;
     SQN_GOTO(open_file(c, o->path, e));
     SQN_GOTO(sqn_guard_settings(c->db, o->max_length, e));
+    if (o->reversed) sqlite3_exec(c->db, "PRAGMA reverse_unordered_selects = 1", NULL, NULL, NULL);
     touch_virtual_tables(c->db);
     SQN_GOTO(sqn_guard_watch(&c->guard, c->db, e));
     *out = &c->base;

@@ -31,7 +31,7 @@ typedef struct sqn_pool_options {
 } sqn_pool_options;
 
 typedef struct sqn_pool_item {
-    int database; /* of sqn_pool_add_database */
+    int database, pred_database; /* of sqn_pool_add_database; as a rule the same */
     const char *gold, *pred;
     size_t gold_length, pred_length;
     bool ordered; /* gold says ORDER BY where it counts */

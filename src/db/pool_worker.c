@@ -254,8 +254,9 @@ static sqn_status time_rounds(worker *w, int database, const sqn_pool_item *it, 
     for (int i = 0; i < 2 * rounds && status == SQN_OK; i++) {
         sqn_result *r = NULL;
         int side = 1 - i % 2; /* the prediction first */
-        status = run_statement(w, database, side, side ? it->pred : it->gold,
-                               side ? it->pred_length : it->gold_length, &r, e);
+        status =
+            run_statement(w, side ? it->pred_database : database, side, side ? it->pred : it->gold,
+                          side ? it->pred_length : it->gold_length, &r, e);
         if (status == SQN_OK) times[side * rounds + i / 2] = r->seconds;
         sqn_result_release(r);
     }
@@ -305,7 +306,7 @@ static sqn_status run_item(worker *w, int64_t number, const pool_job *job, const
     sqn_err pred_err = SQN_ERR_INIT;
     sqn_outcome o = {0};
     sqn_result *pred = NULL;
-    run_statement(w, job->database, 1, it->pred, it->pred_length, &pred, &pred_err);
+    run_statement(w, it->pred_database, 1, it->pred, it->pred_length, &pred, &pred_err);
     if (g->result != NULL && pred != NULL)
         compare(w, job->database, it, g->result, pred, &o.metrics, &pred_err);
     sqn_status status = pred_err.code;

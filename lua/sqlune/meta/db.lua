@@ -19,6 +19,7 @@ local db = {}
 ---@field max_rows? integer    rows of one result, 1,000,000
 ---@field max_bytes? integer   bytes of one result, 256 MiB; a value counts 16 and its text
 ---@field max_length? integer  bytes of one value that a statement makes or reads, 1 MiB; SQLite only
+---@field reversed? boolean    rows whose order no statement says come the other way round; SQLite only
 
 ---@class sqlune.db.QueryOptions
 ---@field timeout? number     seconds; the connection's if absent

@@ -6,6 +6,7 @@ local evaluator = {}
 
 ---@class sqlune.evaluator.Item
 ---@field db string|table     a SQLite file or a connection table
+---@field pred_db? string|table  where the prediction runs, if not on `db`
 ---@field gold string
 ---@field pred string
 ---@field ordered? boolean    gold says ORDER BY where it counts: for ex_ordered
