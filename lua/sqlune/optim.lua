@@ -116,9 +116,11 @@ function AdamW:step(lr, factor)
   factor = factor or 1
   local finite = factor == factor and math.abs(factor) < math.huge
   if finite then
-    self.step_count = self.step_count + 1
-    local _s <close> = sq.scope()
-    for _, group in ipairs(self.groups) do step_group(self, group, lr, factor) end
+    sq.sys.uninterrupted(function() -- all parameters move, or none
+      local _s <close> = sq.scope()
+      self.step_count = self.step_count + 1
+      for _, group in ipairs(self.groups) do step_group(self, group, lr, factor) end
+    end)
   end
   for _, p in ipairs(self.params) do p:zero_grad() end
   return finite

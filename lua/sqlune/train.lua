@@ -130,8 +130,10 @@ function Run:steps()
         batch.ids:close()
         batch.targets:close()
       end
-      self.step = self.step + 1
-      self:write_log(sq.sys.clock() - started)
+      sq.sys.uninterrupted(function()
+        self.step = self.step + 1
+        self:write_log(sq.sys.clock() - started)
+      end)
       local every = self.cfg.save_every or 0
       if every > 0 and self.step % every == 0 and self.step < self.total then self:save() end
     end
@@ -140,6 +142,8 @@ function Run:steps()
       return nil
     end
     started = sq.sys.clock()
+    self.under_way = { step = self.step + 1, updates = self.optimizer.step_count, random = sq.random_state(),
+      clock = started }
     local micro = self.batches:at(self.step + 1)
     self.micro = micro
     self.step_tokens = 0
@@ -235,10 +239,24 @@ function Run:save_model()
   if self.step > 0 then must(require("sqlune.report.run").write(self.out)) end
 end
 
+---Makes of a step that an interrupt broke off a whole one, if the weights have moved, or none.
+function Run:settle()
+  local broken = self.under_way
+  if not broken or broken.step ~= self.step + 1 then return end
+  if self.optimizer.step_count > broken.updates then
+    self.step = broken.step
+    self:write_log(sq.sys.clock() - broken.clock)
+  else
+    sq.random_state(broken.random)
+  end
+end
+
 ---Ends the run. After an interrupt the work so far is saved first.
 function Run:close(reason)
+  local broken_off = type(reason) == "userdata" and self.model and not self.finished
+  if broken_off then self:settle() end
   if self.bar then self.bar:close() end
-  if reason ~= nil and self.model and not self.finished and self.step > 0 and type(reason) == "userdata" then
+  if broken_off and self.step > 0 then
     self:save()
     io.stderr:write(("saved %s/checkpoint-%d: go on with resume=true\n"):format(self.out, self.step))
   end

@@ -51,6 +51,17 @@ static int l_interrupted(lua_State *L) {
     return 1;
 }
 
+/* uninterrupted(f, …): f's results; ^C and signals to end wait until it has returned. For what must
+ * not be left half done in memory. f cannot yield. */
+static int l_uninterrupted(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    bool before = sqn_interrupt_hold(true);
+    int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    sqn_interrupt_hold(before);
+    if (sqn_interrupted()) return bind_raise_interrupt(L);
+    return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
 static lua_Alloc plain_alloc; /* Lua's allocator; the states of all threads share one */
 
 /* A frame for a call (CallInfo: untyped, 64 bytes in Lua 5.4) is always given: Lua calls a
@@ -81,8 +92,13 @@ static int l_fail_allocation(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"clock", l_clock},   {"isatty", l_isatty},           {"columns", l_columns},
-    {"memory", l_memory}, {"interrupted", l_interrupted}, {"fail_allocation", l_fail_allocation},
+    {"clock", l_clock},
+    {"isatty", l_isatty},
+    {"columns", l_columns},
+    {"memory", l_memory},
+    {"interrupted", l_interrupted},
+    {"fail_allocation", l_fail_allocation},
+    {"uninterrupted", l_uninterrupted},
     {NULL, NULL},
 };
 

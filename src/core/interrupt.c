@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 static atomic_bool flag;
+static atomic_bool held;
 static atomic_int last_signal;
 
 void sqn_interrupt_set(int signal_number) {
@@ -11,7 +12,12 @@ void sqn_interrupt_set(int signal_number) {
     atomic_store_explicit(&flag, true, memory_order_relaxed);
 }
 
-bool sqn_interrupted(void) { return atomic_load_explicit(&flag, memory_order_relaxed); }
+bool sqn_interrupted(void) {
+    return atomic_load_explicit(&flag, memory_order_relaxed) &&
+           !atomic_load_explicit(&held, memory_order_relaxed);
+}
+
+bool sqn_interrupt_hold(bool on) { return atomic_exchange(&held, on); }
 
 sqn_status sqn_interrupt_check(sqn_err *e) {
     return sqn_interrupted() ? SQN_FAIL(e, SQN_INTERRUPT, "interrupted") : SQN_OK;

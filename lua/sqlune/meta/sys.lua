@@ -26,6 +26,12 @@ function sys.memory() end
 ---@return integer|false
 function sys.interrupted() end
 
+---Calls f(…); ^C and requests to end wait until it has returned. For what must not be left half done; f cannot yield.
+---@param f function
+---@param ... any
+---@return any ...
+function sys.uninterrupted(f, ...) end
+
 ---Lets the k-th allocation of C from now fail, and all later ones if `persistent`; k < 0 lifts it. For tests.
 ---@param k integer
 ---@param persistent? boolean
