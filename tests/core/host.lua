@@ -206,7 +206,7 @@ return {
     refused "%s --list"
     refused "echo 'print(1)' | %s -i"
     for _, name in ipairs(fs.list "recipes") do refused("%s " .. name:gsub("%.lua$", "") .. " --help") end
-    expect_match("%s -e 'io.write(1) error \"broken\"' > /dev/full", "broken.*\nsqlune: standard output could not be", 1)
+    expect_match("%s -e 'io.write(1) error \"broken\"' > /dev/full", "broken.*\nsqlune: standard output could not", 1)
     expect("%s -e 'x = 1' > /dev/full", "") -- nothing was printed
     expect("%s -e 'x = 1' >&-", "")
     expect("%s -e 'io.write(1)' >&-", "sqlune: standard output could not be written: Bad file descriptor\n", 1)

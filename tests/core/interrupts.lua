@@ -12,7 +12,7 @@ local SETTINGS = "epochs=40 batch_tokens=60 save_every=0"
 ---Starts sft, sends a signal once the log has `steps` lines, gives what it printed and its exit code.
 local function stopped(dir, out, signal, steps, settings)
   local log = fs.join(dir, out, "metrics.jsonl")
-  return workshop.sft(dir, out, (settings or SETTINGS) .. (" 2>&1 & p=$!; until [ $(cat %s 2>/dev/null | wc -l) -ge %d ] "
+  return workshop.sft(dir, out, settings .. (" 2>&1 & p=$!; until [ $(cat %s 2>/dev/null | wc -l) -ge %d ] "
     .. "|| ! kill -0 $p 2>/dev/null; do sleep 0.01; done; kill -%s $p; wait $p"):format(log, steps, signal))
 end
 
@@ -100,8 +100,8 @@ return {
 
   ["in a terminal: ^C at the progress bar saves, then the line is free"] = function()
     local dir = workshop.new()
-    local text, code = in_terminal(("sft model=%s/model data=%s/data.json out=%s/run batch_tokens=60 epochs=200"):format(
-      dir, dir, dir), "? loss\n> \\x03\n? go on with resume=true\n? interrupted\n")
+    local command = ("sft model=%s/model data=%s/data.json out=%s/run batch_tokens=60 epochs=200"):format(dir, dir, dir)
+    local text, code = in_terminal(command, "? loss\n> \\x03\n? go on with resume=true\n? interrupted\n")
     t.eq(code, 130, text)
     t.eq(#sq.train.checkpoints(dir .. "/run"), 1)
     t.ok(text:find "\nsaved [^\n]*resume=true\nsqlune: interrupted\n$", text)
