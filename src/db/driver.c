@@ -88,18 +88,30 @@ bool sqn_cell_text_valid(const char *bytes, size_t length) {
     return true;
 }
 
-sqn_status sqn_conn_open(const sqn_conn_options *o, sqn_conn **out, sqn_err *e) {
-    const char *dialect = o->dialect ? o->dialect : "sqlite";
-    const sqn_driver *driver = NULL;
+static const sqn_driver *driver_of(const sqn_conn_options *o) {
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+        if (strcmp(drivers[i]->dialect, o->dialect ? o->dialect : "sqlite") == 0) return drivers[i];
+    return NULL;
+}
+
+bool sqn_conn_is_server(const sqn_conn_options *o) {
+    const sqn_driver *driver = driver_of(o);
+    return driver != NULL && driver->server;
+}
+
+static sqn_status no_driver(const char *dialect, sqn_err *e) {
     char known[80] = "";
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
-        if (strcmp(drivers[i]->dialect, dialect) == 0) driver = drivers[i];
         size_t n = strlen(known);
         snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", drivers[i]->dialect);
     }
-    if (driver == NULL)
-        return SQN_FAIL(e, SQN_MISUSE, "no driver for the dialect '%s' (there are: %s)", dialect,
-                        known);
+    return SQN_FAIL(e, SQN_MISUSE, "no driver for the dialect '%s' (there are: %s)", dialect,
+                    known);
+}
+
+sqn_status sqn_conn_open(const sqn_conn_options *o, sqn_conn **out, sqn_err *e) {
+    const sqn_driver *driver = driver_of(o);
+    if (driver == NULL) return no_driver(o->dialect, e);
     if (o->port < 0 || o->port > 65535)
         return SQN_FAIL(e, SQN_MISUSE, "'port' must lie between 1 and 65535, not %d", o->port);
     SQN_TRY(driver->connect(o, out, e));

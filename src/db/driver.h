@@ -78,6 +78,7 @@ extern const sqn_driver sqn_driver_sqlite, sqn_driver_postgresql, sqn_driver_mys
 sqn_status sqn_conn_options_copy(const sqn_conn_options *o, sqn_conn_options *out /* owned */,
                                  sqn_err *e);
 void sqn_conn_options_release(sqn_conn_options *o);
+bool sqn_conn_is_server(const sqn_conn_options *o); /* not a file */
 /* How messages name the database: its path, or user@host:port/name; never the password. Cut to the
  * room. */
 void sqn_conn_options_name(const sqn_conn_options *o, char *to, size_t room);

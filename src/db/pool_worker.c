@@ -19,7 +19,7 @@
 #include "db/pool_parts.h"
 
 /* Databases that a worker keeps open (two connections each); the longest unused one makes room. */
-enum { SLOTS = 8, TRIES = 4 };
+enum { SLOTS = 8, SERVER_SLOTS = 2, TRIES = 4 };
 /* Seconds before a connection that was lost is tried again. */
 static const double waits[TRIES] = {0, 0.2, 1, 3};
 
@@ -112,9 +112,11 @@ static void close_slot(slot *s) {
     *s = (slot){.database = -1};
 }
 
+/* A server has a limited number of connections for all workers together. */
 static slot *slot_of(worker *w, int database) {
     slot *best = &w->slots[0];
-    for (int i = 0; i < SLOTS; i++) {
+    int slots = sqn_conn_is_server(&w->pool->databases[database].options) ? SERVER_SLOTS : SLOTS;
+    for (int i = 0; i < slots; i++) {
         slot *s = &w->slots[i];
         if (s->database == database) {
             best = s;
