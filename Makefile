@@ -38,6 +38,11 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/pty: tests/pty.c
 	@mkdir -p $(@D)
 	@echo "cc $<"; $(CC) $(CPPFLAGS) -std=c17 -O1 $(WARN) -o $@ $< -lutil
+FUZZERS  := $(basename $(notdir $(filter-out %/replay.c,$(wildcard tests/fuzz/*.c))))
+FUZZOBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/core/*.c src/io/*.c src/db/*.c))
+RUNS     ?= 10000000
+$(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
+	@echo "ld $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(or $(FUZZER),tests/fuzz/replay.c) $(FUZZOBJ) $(LDLIBS)
 
 # The CUDA kernels: on the host, one fibre a thread (tests/gpu/emulate.h), and for cards with nvcc.
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
@@ -72,8 +77,16 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/cuda-on-host
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/cuda-on-host $(FUZZERS:%=$(BUILD)/fuzz-%)
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host $(SQLUNE) tests/run.lua $(ONLY)
+
+fuzz: ## libFuzzer (clang) over the readers of texts: RUNS=10000000 of each; what it finds goes to build-fuzz
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-fuzz CC="$(or $(CLANG),clang)" OPT="-O2 -g" WARN=-w FUZZER=-fsanitize=fuzzer fuzz-run \
+	  SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined"
+.PHONY: fuzz fuzz-run
+fuzz-run: $(FUZZERS:%=$(BUILD)/fuzz-%)
+	@for f in $(FUZZERS); do mkdir -p $(BUILD)/found-$$f && $(BUILD)/fuzz-$$f -runs=$(RUNS) -max_len=2048 -timeout=10 \
+	  $(BUILD)/found-$$f tests/fuzz/corpus/$$f || exit 1; done
 
 test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); ONLY="core/ db/" picks
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \

@@ -29,7 +29,7 @@ enum {
     SLICE_MS = 20,           /* between two looks at the clock */
     CONNECT_SECONDS = 10,    /* longest wait for a server, if the statement may take longer */
 };
-static const double grace_seconds = 1.0;     /* from the kill to the cut */
+static const double grace_seconds = 0.2;     /* from the kill to the cut */
 static const double cleanup_seconds = 5.0;   /* for what the driver itself asks */
 static const double session_bytes = 1 << 30; /* memory of the session on a MariaDB server */
 
