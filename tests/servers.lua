@@ -91,6 +91,12 @@ local function connection(dialect, database)
   return out
 end
 
+---The shared server of a dialect itself: `connection`, `folder`, `port`, `pid`, `certificate`.
+function M.server(dialect)
+  connection(dialect)
+  return shared[dialect]
+end
+
 ---@param database string?
 function M.postgresql(database) return connection("postgresql", database) end
 

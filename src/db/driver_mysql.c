@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <mysqld_error.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -295,7 +296,11 @@ static sqn_status connect_within(mysql_conn *c, sqn_err *e) {
         if (c->stop != SQN_OK) return fail_stopped(c, e);
         char name[200];
         sqn_conn_options_name(o, name, sizeof name);
-        return SQN_FAIL(e, SQN_IO, "cannot connect to %s: %s", name, mysql_error(c->db));
+        unsigned code = mysql_errno(c->db);
+        bool refused = sqn_mysql_error_kind(code) != SQN_IO && code != ER_CON_COUNT_ERROR &&
+                       code != ER_TOO_MANY_USER_CONNECTIONS; /* trying again will not help */
+        return SQN_FAIL(e, refused ? SQN_DB : SQN_IO, "cannot connect to %s: %s", name,
+                        mysql_error(c->db));
     }
     c->thread = mysql_thread_id(c->db);
     c->mariadb = mariadb_connection(c->db);

@@ -213,8 +213,9 @@ sqn_status sqn_mschema_parse(const char *text, size_t n, sqn_parsed **out, sqn_e
     static const char id_heading[] = "【DB_ID】";
     sqn_parsed *p = sqn_calloc(1, sizeof *p, e);
     if (p == NULL) return SQN_NOMEM;
-    char *copy = sqn_arena_copy(&p->arena, text, n + 1, e); /* room for one more newline */
+    char *copy = sqn_arena_alloc(&p->arena, n + 2, e); /* room for one more newline */
     if (copy == NULL) goto fail;
+    memcpy(copy, text, n);
     const char *end = copy + n, *keys = find_last(copy, end, keys_heading);
     if (keys == NULL) { /* so that the last table ends like the others */
         copy[n] = '\n';

@@ -95,11 +95,91 @@ return {
     end
     at.password = "wrong and secret"
     local ok, message, code = sq.db.open(at)
-    refused("SQLUNE_IO", "cannot connect to reader@.*: Access denied", ok, message, code)
+    refused("SQLUNE_DB", "cannot connect to reader@.*: Access denied", ok, message, code)
     t.ok(not message:find("secret", 1, true), message)
     at.password, at.socket, at.host, at.port = "reader's secret", nil, "127.0.0.1", 1
     refused("SQLUNE_IO", "127.0.0.1:1", sq.db.open(at))
+    at.database, at.socket, at.host = "nothing_there", servers.mysql().socket, nil
+    refused("SQLUNE_DB", "nothing_there", sq.db.open(at))
     at.sslmode = "sometimes"
     t.fails(function() sq.db.open(at) end, "sslmode")
+  end,
+
+  ["over TLS, by a socket, by files of options"] = function()
+    local server = servers.server "mysql"
+    local at = servers.mysql()
+    at.host, at.socket = "127.0.0.1", nil
+    if server.certificate then
+      at.sslmode = "require"
+      local db <close> = assert(sq.db.open(at))
+      t.ok(assert(db:query "SHOW STATUS LIKE 'Ssl_cipher'").rows[1][2] ~= "")
+      at.sslmode, at.ssl_ca = "verify-full", server.certificate
+      local checked <close> = assert(sq.db.open(at))
+      t.ok(assert(checked:query "SHOW STATUS LIKE 'Ssl_cipher'").rows[1][2] ~= "")
+      local other = t.tmpdir() .. "/other.crt"
+      t.ok(os.execute(("openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=else -keyout /dev/null -out %s "
+        .. "2>/dev/null"):format(other)))
+      at.ssl_ca = other
+      refused("SQLUNE_IO", "cannot connect", sq.db.open(at))
+      at.ssl_ca = nil
+      t.fails(function() sq.db.open(at) end, "needs an 'ssl_ca'")
+    end
+    at.sslmode = "disable"
+    local plain <close> = assert(sq.db.open(at))
+    t.eq(assert(plain:query "SHOW STATUS LIKE 'Ssl_cipher'").rows[1][2], "")
+    local home = t.tmpdir()
+    assert(sq.fs.write(home .. "/.my.cnf", ("[client]\nuser=reader\npassword=\"reader's secret\"\nsocket=%s\n"
+      .. "[sqlune]\nlocal-infile=1\n"):format(server.connection.socket)))
+    assert(sq.fs.write(home .. "/a.lua", [[local sq = require "sqlune"
+      local db = assert(sq.db.open { dialect = "mysql", database = "mysql" })
+      print(db:query("SELECT CURRENT_USER()").rows[1][1])]]))
+    local pipe = assert(io.popen(("HOME=%s %s %s/a.lua 2>&1"):format(home, sq.fs.realpath "/proc/self/exe", home)))
+    t.eq(pipe:read "a", "reader@%\n")
+    pipe:close()
+  end,
+
+  ["a server that dies, and comes back"] = function()
+    local server = require("tests.servers.mysql").start()
+    if not server then t.skip "no server for mysql is installed" end
+    local module = require "tests.servers.mysql"
+    local db <close> = assert(sq.db.open(server.connection))
+    t.eq(value(db, "SELECT 1"), 1)
+    os.execute(("(sleep 0.3; kill -KILL %d) &"):format(server.pid))
+    local started = sq.sys.clock()
+    refused("SQLUNE_IO", "lost", db:query "SELECT SLEEP(20)")
+    t.ok(sq.sys.clock() - started < 3)
+    refused("SQLUNE_IO", "cannot connect", db:query "SELECT 1")
+    module.again(server)
+    t.eq(value(db, "SELECT 2"), 2)
+    os.execute(("kill -STOP %d"):format(server.pid)) -- as slow as a server can be
+    started = sq.sys.clock()
+    refused("SQLUNE_TIMEOUT", "time", db:query("SELECT 3", { timeout = 0.3 }))
+    t.ok(sq.sys.clock() - started < 2.5, sq.sys.clock() - started)
+    os.execute(("kill -CONT %d"):format(server.pid))
+    t.eq(value(db, "SELECT 4"), 4)
+    module.kill(server)
+  end,
+
+  ["a connection that is cut, a lock that is held"] = function()
+    local db <close>, at = opened("my_cut", "CREATE TABLE a (x INT); INSERT INTO a VALUES (1);")
+    local id = value(db, "SELECT CONNECTION_ID()")
+    servers.script(at, "KILL CONNECTION " .. id)
+    t.eq(value(db, "SELECT x FROM a"), 1) -- on a connection made anew
+    t.ok(value(db, "SELECT CONNECTION_ID()") ~= id)
+    id = value(db, "SELECT CONNECTION_ID()")
+    os.execute(("(sleep 0.3; mariadb --no-defaults -u root -S %s -e 'KILL CONNECTION %d') &"):format(at.socket, id))
+    refused("SQLUNE_IO", "lost", db:query "SELECT SLEEP(20)")
+    t.eq(value(db, "SELECT x FROM a"), 1)
+    id = value(db, "SELECT CONNECTION_ID()")
+    os.execute(("(sleep 0.3; mariadb --no-defaults -u root -S %s -e 'KILL QUERY %d') &"):format(at.socket, id))
+    refused("SQLUNE_DB", "interrupted", db:query "SELECT SLEEP(20) FROM a WHERE SLEEP(20) = 0")
+    t.eq(value(db, "SELECT CONNECTION_ID()"), id)
+    os.execute(("(mariadb --no-defaults -u root -S %s my_cut -e 'LOCK TABLES a WRITE; DO SLEEP(1.5)') &"):format(
+      at.socket))
+    os.execute "sleep 0.5"
+    local started = sq.sys.clock()
+    refused("SQLUNE_TIMEOUT", "time", db:query("SELECT x FROM a", { timeout = 0.3 }))
+    t.ok(sq.sys.clock() - started < 0.9)
+    t.eq(value(db, "SELECT x FROM a"), 1) -- waits until the lock goes
   end,
 }

@@ -44,7 +44,7 @@ function M.start()
   if not install or not daemon or not program("mariadb", "mysql") then return nil end
   local folder = servers.folder()
   local log = folder .. "/install.log"
-  local server = { program = daemon, folder = folder, port = servers.port() + 1 }
+  local server = { program = daemon, folder = folder, port = servers.port() }
   local made = os.execute(("cd %s && HOME=%s %s%s --no-defaults --datadir=%s/data --skip-test-db "
     .. "--auth-root-authentication-method=normal --innodb-flush-method=nosync --innodb-log-file-size=8M "
     .. "--tmpdir=%s >%s 2>&1"):format(folder, folder, servers.unprivileged(), install, folder, folder, log))
