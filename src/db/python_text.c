@@ -275,6 +275,11 @@ static bool printable(unsigned c) {
     }
 }
 
+static bool is_surrogate(const char *s, size_t n) {
+    return n >= 3 && (unsigned char)s[0] == 0xED && ((unsigned char)s[1] & 0xE0) == 0xA0 &&
+           ((unsigned char)s[2] & 0xC0) == 0x80;
+}
+
 void sqn_python_put_repr(sqn_buf *to, const char *s, size_t n) {
     char quote = quote_for(s, n);
     unsigned c;
@@ -282,7 +287,12 @@ void sqn_python_put_repr(sqn_buf *to, const char *s, size_t n) {
     for (size_t i = 0, length; i < n; i += length) {
         length = sqn_python_decode(s + i, n - i, &c);
         if (put_escape(to, c, quote)) continue;
-        if (printable(c))
+        bool character = length > 1 || c < 0x80;
+        if (!character && is_surrogate(s + i, n - i)) { /* half a pair: three bytes */
+            c = 0xD000 | (s[i + 1] & 0x3Fu) << 6 | (s[i + 2] & 0x3Fu);
+            length = 3;
+        }
+        if (character && printable(c))
             sqn_buf_put(to, s + i, length);
         else
             sqn_buf_put_format(to, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);

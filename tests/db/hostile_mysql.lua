@@ -1,5 +1,5 @@
--- SQL that wants to do harm to a MySQL server, from a user who may do everything: each statement must be refused or ended
--- in time, the whole database must stay as it was, and the connection must serve the next statement.
+-- SQL that wants to do harm to a MySQL server, from a user who may do everything: each statement must be refused or
+-- ended in time, the whole database must stay as it was, and the connection must serve the next statement.
 local corpus = require "sqlune.sandbox.mysql"
 local servers = require "tests.servers"
 local sq = require "sqlune"

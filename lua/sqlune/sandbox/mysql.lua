@@ -118,8 +118,10 @@ M.hungry = {
   "SELECT IF(SLEEP(100), 1, 2)", "WITH a AS (SELECT SLEEP(100)) SELECT * FROM a, a b", "SELECT endless_inside()",
   "EXPLAIN SELECT * FROM (SELECT SLEEP(100)) a", "SELECT * FROM information_schema.tables WHERE SLEEP(1) = 2",
   -- rows without end
-  n3, n3 .. ", many d", "SELECT * FROM many a, many b, many c", "SELECT a.v FROM many a, many b, many c ORDER BY b.v * c.v",
-  "SELECT DISTINCT a.v * b.v * c.v FROM many a, many b, many c", "SELECT GROUP_CONCAT(a.name) FROM many a, many b, many c",
+  n3, n3 .. ", many d", "SELECT * FROM many a, many b, many c",
+  "SELECT a.v FROM many a, many b, many c ORDER BY b.v * c.v",
+  "SELECT DISTINCT a.v * b.v * c.v FROM many a, many b, many c",
+  "SELECT GROUP_CONCAT(a.name) FROM many a, many b, many c",
   "SELECT a.v * b.v, COUNT(*) FROM many a, many b, many c GROUP BY 1",
   "SELECT (SELECT COUNT(*) FROM many b, many c WHERE b.v > a.v) FROM many a", "SELECT a.v FROM many a, many b UNION "
     .. "SELECT b.v * c.v FROM many b, many c", "SELECT JSON_ARRAYAGG(a.v) FROM many a, many b, many c",
@@ -147,13 +149,15 @@ M.hungry = {
   "SELECT REPEAT('x', 4000000000)", "SELECT REPEAT(REPEAT('x', 10000000), 1000)", "SELECT SPACE(4000000000)",
   "SELECT LPAD('x', 4000000000, 'y')", "SELECT REPEAT('x', 16000000) FROM many",
   "SELECT CONCAT(" .. rep("REPEAT('x', 10000000), ", 100) .. "'')", "SELECT HEX(HEX(HEX(REPEAT('x', 4000000))))",
-  "SELECT REPLACE(REPEAT('x', 100000), 'x', REPEAT('y', 1000)) FROM many", "SELECT REVERSE(REPEAT('x', 16000000)) FROM many",
+  "SELECT REPLACE(REPEAT('x', 100000), 'x', REPEAT('y', 1000)) FROM many",
+  "SELECT REVERSE(REPEAT('x', 16000000)) FROM many",
   "SELECT GROUP_CONCAT(REPEAT('x', 100000)) FROM many", "SELECT TO_BASE64(REPEAT('x', 10000000)) FROM many",
   "SELECT RANDOM_BYTES(1024) FROM many a, many b", "SELECT COMPRESS(REPEAT('x', 16000000)) FROM many",
   "SELECT UNCOMPRESS(COMPRESS(REPEAT('x', 16000000))) FROM many", "SELECT SHA2(REPEAT('x', 16000000), 512) FROM many",
   "SELECT DISTINCT REPEAT(a.name, 10000) FROM many a, many b", "SELECT REPEAT('x', 60000) t FROM many a, many b "
     .. "ORDER BY t, a.v", "SELECT COUNT(*) FROM many GROUP BY REPEAT(name, 100000)",
-  "SELECT MAX(REPEAT(a.name, 100000)) FROM many a, many b", "SELECT FORMAT(1e308, 30), REPEAT(FORMAT(1e308, 30), 50000)",
+  "SELECT MAX(REPEAT(a.name, 100000)) FROM many a, many b",
+  "SELECT FORMAT(1e308, 30), REPEAT(FORMAT(1e308, 30), 50000)",
   "SELECT EXPORT_SET(5, REPEAT('Y', 1000000), REPEAT('N', 1000000), REPEAT(',', 1000000), 64) FROM many",
   "SELECT MAKE_SET(1023, REPEAT('x', 1000000), REPEAT('x', 1000000)) FROM many", "SELECT ELT(1, REPEAT('x', 16000000)) "
     .. "FROM many a, many b", "SELECT INSERT(REPEAT('x', 16000000), 2, 1, REPEAT('y', 100)) FROM many",
@@ -167,7 +171,8 @@ M.hungry = {
   "SELECT FIND_IN_SET('x', REPEAT('a,', 5000000)) FROM many", "SELECT SUBSTRING_INDEX(REPEAT('a,', 5000000), ',', "
     .. "-4000000) FROM many", "SELECT WEIGHT_STRING(REPEAT('ä', 5000000)) FROM many",
   "SELECT JSON_VALID('" .. rep("[", 30000) .. rep("]", 30000) .. "')", "SELECT JSON_DEPTH(CONCAT(REPEAT('[', 1000000), "
-    .. "REPEAT(']', 1000000)))", "SELECT JSON_EXTRACT(CONCAT('[', REPEAT('1,', 4000000), '1]'), '$[3999999]') FROM many",
+    .. "REPEAT(']', 1000000)))",
+  "SELECT JSON_EXTRACT(CONCAT('[', REPEAT('1,', 4000000), '1]'), '$[3999999]') FROM many",
   "SELECT JSON_SEARCH(CONCAT('[', REPEAT('\"a\",', 1000000), '1]'), 'all', '%b%') FROM many",
   "SELECT JSON_MERGE_PATCH(j, j) FROM (SELECT CONCAT('{', REPEAT('\"a\":{', 30), '}', REPEAT('}', 30)) AS j) t, many",
   "SELECT JSON_LENGTH(CONCAT('[', REPEAT('[1],', 2000000), '1]')) FROM many a, many b",
@@ -175,7 +180,8 @@ M.hungry = {
   "SELECT UPDATEXML(CONCAT('<a>', REPEAT('<b/>', 100000), '</a>'), '//b', '<c/>') FROM many",
   "SELECT COUNT(*) FROM JSON_TABLE(CONCAT('[', REPEAT('1,', 5000000), '1]'), '$[*]' COLUMNS (x INT PATH '$')) a, many",
   "SELECT ST_ASTEXT(ST_BUFFER(ST_GEOMFROMTEXT('POINT(0 0)'), 1e9))", "SELECT AES_ENCRYPT(REPEAT('x', 10000000), 'k') "
-    .. "FROM many", "SELECT CRC32(REPEAT(name, 1000000)) FROM many a", "SELECT CAST(REPEAT('9', 1000000) AS DECIMAL(65, 30)) "
+    .. "FROM many", "SELECT CRC32(REPEAT(name, 1000000)) FROM many a",
+  "SELECT CAST(REPEAT('9', 1000000) AS DECIMAL(65, 30)) "
     .. "FROM many", "SELECT CONV(REPEAT('z', 1000000), 36, 2) FROM many", "SELECT STR_TO_DATE(REPEAT('1', 1000000), "
     .. "REPEAT('%Y', 500000)) FROM many", "SELECT DATE_FORMAT(NOW(), REPEAT('%W', 1000000)) FROM many",
   -- programs that are large
@@ -183,19 +189,23 @@ M.hungry = {
   "SELECT " .. rep("NOT ", 50000) .. "1", "SELECT " .. rep("! ", 100000) .. "1", "SELECT " .. rep("1 + ", 60000) .. "1",
   "SELECT " .. rep("1, ", 80000) .. "1", "SELECT 1 WHERE 1 IN (" .. rep("1, ", 80000) .. "1)",
   rep("SELECT 1 UNION ALL ", 5000) .. "SELECT 1", "SELECT * FROM (" .. rep("SELECT * FROM (", 400) .. "SELECT 1"
-    .. rep(") a", 400) .. ") a", "VALUES " .. rep("(1), ", 40000) .. "(1)", "SELECT CASE " .. rep("WHEN 0 THEN 1 ", 15000)
+    .. rep(") a", 400) .. ") a", "VALUES " .. rep("(1), ", 40000) .. "(1)", "SELECT CASE " .. rep("WHEN 0 THEN 1 ",
+  15000)
     .. "END", "SELECT " .. rep("COALESCE(NULL, ", 400) .. "1" .. rep(")", 400), "SELECT " .. rep("ABS(", 499) .. "1"
     .. rep(")", 499), "SELECT * FROM " .. rep("item, ", 500) .. "item", "SELECT 1 FROM item WHERE "
-    .. rep("id = 1 OR name = 'x' OR ", 9000) .. "0", "WITH " .. rep("a AS (SELECT 1), ", 3000) .. "b AS (SELECT 1) SELECT 1",
+    .. rep("id = 1 OR name = 'x' OR ", 9000) .. "0", "WITH " .. rep("a AS (SELECT 1), ",
+  3000) .. "b AS (SELECT 1) SELECT 1",
   "SELECT '" .. rep("x", 3000000) .. "'", "SELECT " .. rep("(SELECT ", 200) .. "1" .. rep(")", 200), "SELECT 0x"
     .. rep("f", 200000), "SELECT " .. rep("9", 200000), "SELECT _utf8mb4'" .. rep("é", 100000) .. "'",
   -- what is no statement
-  "", ";", "--", "/*", "#", "SELECT", "SELECT ?", "SELECT '", "SELECT \"", "SELECT `", "\0", "SELECT 1\0; DROP TABLE item",
+  "", ";", "--", "/*", "#", "SELECT", "SELECT ?", "SELECT '", "SELECT \"", "SELECT `", "\0",
+  "SELECT 1\0; DROP TABLE item",
   "SELECT '\xff\xfe'", "SELECT @", "SELECT @@", "SELECT @@nothing", "SELECT * FROM nothing", "SELECT nothing()",
   "SELECT * FROM mysql.nothing", "SHOW NOTHING", "EXPLAIN", "EXPLAIN EXPLAIN SELECT 1", "DESCRIBE nothing", "WITH",
   "(SELECT 1", "SELECT 1)", "VALUES", "TABLE nothing", "SELECT 1 FROM DUAL WHERE", "SELECT * FROM item LIMIT -1",
   "SELECT @x := @x + 1 FROM many a, many b, many c", "SELECT LAST_INSERT_ID(9)", "SHOW PROCESSLIST",
-  "SELECT * FROM information_schema.processlist", "SHOW GRANTS", "SHOW VARIABLES", "SELECT @@datadir, @@secure_file_priv",
+  "SELECT * FROM information_schema.processlist", "SHOW GRANTS", "SHOW VARIABLES",
+  "SELECT @@datadir, @@secure_file_priv",
 }
 
 return M
