@@ -164,7 +164,7 @@ function M.run(sample, steps, seed, ...)
     local before = { question = sample.question, evidence = sample.evidence, sql = sample.sql, where = sample.where }
     local ok, result = xpcall(step.run, function(e) return tostring(e) end, sample, rng)
     if not ok then return nil, wrong(step, before, definition(step.run), "it failed: " .. result) end
-    local message = check(step, before, result)
+    local message = step.custom and check(step, before, result) -- the library's own keep what they must
     if message then return nil, message end
     sample = result
   end

@@ -1,8 +1,8 @@
 -- Work for several processors: a named module turns texts into texts in Lua states of their own.
 --
--- Rules: results come in the order of the jobs, so the number of workers changes nothing but the time; with one worker
--- everything runs here, without threads. What goes in and out is text: JSON, or what string.pack makes. The first job
--- that fails, in the jobs' order, ends the work with its message.
+-- Rules: results come in the order of the jobs, so the number of workers changes nothing but the time. What goes in and
+-- out is text: JSON, or what string.pack makes. The first job that fails, in the jobs' order, ends the work with its
+-- message.
 local workers = require "sqlune.core".workers
 
 local M = {}
@@ -12,25 +12,8 @@ local AHEAD = 4 -- jobs of each worker that are sent before their results are as
 ---@class sqlune.parallel.Opts
 ---@field module string     its value is called with `argument` and gives the function from job to result (nil, message)
 ---@field argument? string  a text for every state
----@field workers? integer  0 or absent: one a processor; 1: here, without threads
+---@field workers? integer  0 or absent: one a processor
 ---@field jobs fun(): string?, string?  the next job; nil at the end; nil and a message stop the work
-
-local function here(o, visit)
-  local run, message = require(o.module)(o.argument or "")
-  if not run then return nil, message end
-  while true do
-    local job, result
-    job, message = o.jobs()
-    if job == nil then
-      if message then return nil, message end
-      return true
-    end
-    result, message = run(job)
-    if result == nil then return nil, message end
-    message = visit(result)
-    if message then return nil, message end
-  end
-end
 
 ---Runs all jobs and calls visit(result) for each result, in order; a text that visit returns ends the work as a
 ---message.
@@ -40,7 +23,6 @@ end
 ---@return string? message
 function M.each(o, visit)
   local count = (o.workers or 0) > 0 and o.workers or workers.processors()
-  if count == 1 then return here(o, visit) end
   local crew <close>, refused = workers.start { module = o.module, argument = o.argument, workers = count }
   if not crew then return nil, refused end
   local ended, stopped = false, nil

@@ -51,7 +51,12 @@ function M.load(name, family)
   return value
 end
 
-local function strip(text) return (text:gsub("^%s+", ""):gsub("%s+$", "")) end
+---Without the blanks at both ends; long texts are not gone through.
+local function strip(text)
+  local first, last = text:find "%S", #text
+  while first and text:find("^%s", last) do last = last - 1 end
+  return first and text:sub(first, last) or ""
+end
 
 ---@class sqlune.prompt.Opts
 ---@field question string

@@ -41,14 +41,15 @@ local tag = (letter * (letter + digit) ^ 0) ^ -1
 local same_tag = Cmt(C(tag) * Cb "tag", function(_, at, seen, opened) return seen == opened and at end)
 local dollar_text = P "$" * Cg(tag, "tag") * "$" * (1 - P "$" * same_tag * "$") ^ 0 * (P "$" * tag * "$") ^ -1
 
-local function token(kind, pattern) return Ct(Cp() * Cc(kind) * pattern * Cp()) end
+local function token(kind, pattern) return Cp() * Cc(kind) * pattern end
 
+---A text as a flat list: first byte and kind of each token, at the end the byte behind the last.
 local function grammar(parts)
   local one = token("space", S " \t\r\n\f\v" ^ 1) + token("comment", parts.comment)
     + token("string", parts.string) + token("blob", S "xX" * between("'", "'"))
     + token("quoted", parts.quoted) + token("number", parts.number or number) + token("name", word)
     + token("parameter", parts.parameter or parameter) + token("operator", operators) + token("unknown", P(1))
-  return Ct(one ^ 0)
+  return Ct(one ^ 0 * Cp())
 end
 
 local line_comment = P "--" * line_end
@@ -91,25 +92,77 @@ local function contents(kind, text)
   return (inner:gsub(open .. open, open))
 end
 
+-- Scanning -----------------------------------------------------------------------------------------------------------
+
+local DOT <const> = 46
+local REMEMBERED <const> = 20000 -- words whose capitals are remembered
+
+local capitals, remembered = {}, 0
+
+---The capitals of a word; statements have few different ones.
+local function upper(text)
+  local known = capitals[text]
+  if known then return known end
+  if remembered == REMEMBERED then capitals, remembered = {}, 0 end
+  known, remembered = text:upper(), remembered + 1
+  capitals[text] = known
+  return known
+end
+
+---@class sqlune.sql.Scan
+---@field flat any[]       first byte and kind of each token, at the end the byte behind the last
+---@field kinds string[]   of the tokens that mean something
+---@field texts string[]
+---@field plain boolean    blanks are single, there is no comment
+
+---What a text is made of, without a table for every token.
+local function read_scan(text, dialect)
+  local pattern = GRAMMARS[dialect] or error("no SQL dialect '" .. tostring(dialect) .. "'", 4)
+  local words = keywords[dialect == "postgres" and "postgresql" or dialect]
+  local flat, kinds, texts, n, plain = pattern:match(text), {}, {}, 0, true
+  for i = 1, #flat - 1, 2 do
+    local start, kind, stop = flat[i], flat[i + 1], flat[i + 2] - 1
+    if kind == "comment" then
+      plain = false
+    elseif kind == "space" then
+      plain = plain and start == stop and text:byte(start) == 32
+    else
+      local piece = text:sub(start, stop)
+      if kind == "name" and words[upper(piece)] then -- a word beside a dot is a name: T2.end
+        local before = text:byte(start - 1) == DOT and flat[i - 2] == start - 1
+        local after = text:byte(stop + 1) == DOT and flat[i + 4] == stop + 2
+        kind = (before or after) and "name" or "keyword"
+        flat[i + 1] = kind
+      end
+      n = n + 1
+      kinds[n], texts[n] = kind, piece
+    end
+  end
+  return { flat = flat, kinds = kinds, texts = texts, plain = plain }
+end
+
+local last_text, last_dialect, last_scan
+
+---The text that was scanned last is kept: one statement is looked at in several ways.
+local function scan(text, dialect)
+  dialect = dialect or "sqlite"
+  if text ~= last_text or dialect ~= last_dialect then
+    last_scan = read_scan(text, dialect)
+    last_text, last_dialect = text, dialect
+  end
+  return last_scan
+end
+
 ---The tokens of a text, blanks and comments too: their texts joined are the text.
 ---@param text string
 ---@param dialect? string  sqlite (default), postgresql, mysql, cypher, ngql
 ---@return sqlune.sql.Token[]
 function M.tokens(text, dialect)
-  local pattern = GRAMMARS[dialect or "sqlite"] or error("no SQL dialect '" .. tostring(dialect) .. "'", 2)
-  local words = keywords[dialect == "postgres" and "postgresql" or dialect or "sqlite"]
-  local list = pattern:match(text)
-  for i, raw in ipairs(list) do
-    local start, kind, stop = raw[1], raw[2], raw[#raw] - 1
+  local flat, list = scan(text, dialect).flat, {}
+  for i = 1, #flat - 1, 2 do
+    local start, kind, stop = flat[i], flat[i + 1], flat[i + 2] - 1
     local piece = text:sub(start, stop)
-    if kind == "name" and words[piece:upper()] then kind = "keyword" end
-    list[i] = { kind = kind, text = piece, value = contents(kind, piece), start = start, stop = stop }
-  end
-  for i, one in ipairs(list) do -- a word beside a dot is a name: T2.end
-    if one.kind == "keyword" then
-      local before, after = list[i - 1], list[i + 1]
-      if before and before.text == "." or after and after.text == "." then one.kind = "name" end
-    end
+    list[#list + 1] = { kind = kind, text = piece, value = contents(kind, piece), start = start, stop = stop }
   end
   return list
 end
@@ -127,10 +180,9 @@ function M.significant(text, dialect)
 end
 
 ---SQLite takes '…' for a name beside a dot and after FROM, JOIN, AS.
-local function string_is_name(list, i)
-  local before, after = list[i - 1], list[i + 1]
-  if after and after.text == "." or before and before.text == "." then return true end
-  local lead = before and before.text:upper()
+local function string_is_name(texts, i)
+  if texts[i + 1] == "." or texts[i - 1] == "." then return true end
+  local lead = texts[i - 1] and upper(texts[i - 1])
   return lead == "FROM" or lead == "JOIN" or lead == "AS"
 end
 
@@ -140,11 +192,16 @@ end
 ---@param dialect? string
 ---@return table<string, boolean>
 function M.identifiers(text, dialect)
-  local set, list = {}, M.significant(text, dialect)
-  for i, one in ipairs(list) do
-    local is_name = one.kind == "name" or one.kind == "quoted"
-      or one.kind == "string" and (dialect or "sqlite") == "sqlite" and string_is_name(list, i)
-    if is_name then set[one.value:lower()] = true end
+  local set, is_sqlite = {}, (dialect or "sqlite") == "sqlite"
+  local known = scan(text, dialect)
+  local kinds, texts = known.kinds, known.texts
+  for i = 1, #kinds do
+    local kind = kinds[i]
+    if kind == "name" then
+      set[texts[i]:lower()] = true
+    elseif kind == "quoted" or kind == "string" and is_sqlite and string_is_name(texts, i) then
+      set[contents(kind, texts[i]):lower()] = true
+    end
   end
   return set
 end
@@ -154,14 +211,14 @@ end
 ---@param dialect? string
 ---@return boolean
 function M.reads_unnamed(text, dialect)
-  local list = M.significant(text, dialect)
-  for i, one in ipairs(list) do
-    local before = list[i - 1]
-    if one.text == "*" and before then
-      local lead = before.text:upper()
+  local known = scan(text, dialect)
+  local kinds, texts = known.kinds, known.texts
+  for i = 1, #kinds do
+    if texts[i] == "*" and i > 1 then
+      local lead = upper(texts[i - 1])
       if lead == "SELECT" or lead == "DISTINCT" or lead == "ALL" or lead == "," or lead == "." then return true end
     end
-    if one.kind == "keyword" and one.text:upper() == "NATURAL" then return true end
+    if kinds[i] == "keyword" and upper(texts[i]) == "NATURAL" then return true end
   end
   return false
 end
@@ -171,11 +228,16 @@ end
 ---@param dialect? string
 ---@return string
 function M.squeeze(text, dialect)
-  local parts = {}
-  for _, one in ipairs(M.tokens(text, dialect)) do
-    local blank = one.kind == "space" or one.kind == "comment"
-    if not blank then
-      parts[#parts + 1] = one.text
+  local known, parts = scan(text, dialect), {}
+  local flat = known.flat
+  if known.plain then
+    local ends_blank = flat[#flat - 1] == "space"
+    return text:sub(flat[2] == "space" and 2 or 1, ends_blank and -2 or -1)
+  end
+  for i = 1, #flat - 1, 2 do
+    local kind = flat[i + 1]
+    if kind ~= "space" and kind ~= "comment" then
+      parts[#parts + 1] = text:sub(flat[i], flat[i + 2] - 1)
     elseif #parts > 0 and parts[#parts] ~= " " then
       parts[#parts + 1] = " "
     end

@@ -1,6 +1,7 @@
 -- Random streams: the published Philox vectors, independence of names, ranges, rough uniformity.
 local t = require "tests.check"
-local random = require("sqlune").random
+local sq = require "sqlune"
+local random = sq.random
 
 return {
   ["Philox 4x32-10 known answers"] = function() -- Random123's kat_vectors: counter, key -> block
@@ -20,6 +21,21 @@ return {
     t.ok(random.stream(7, 1):bits() ~= random.stream(7, "1"):bits())
     t.eq(random.stream(-1, "x"):integer(1000), random.stream(-1, "x"):integer(1000))
     t.fails(function() random.stream(1.5) end, "must be an integer")
+  end,
+
+  ["a stream is Philox of (block, names) under the seed"] = function()
+    local name, seed = sq.streams.hash("train", 12, true), -5
+    local stream = random.stream(seed, "train", 12, true)
+    local low <const> = 0xffffffff
+    for at = 0, 3 do
+      for _, word in ipairs { random.philox(at, 0, name & low, name >> 32, seed & low, seed >> 32) } do
+        t.eq(stream:bits(), word)
+      end
+    end
+    t.eq(sq.streams.hash("a"), (0xaf63dc4c8601ec8c ~ 0xff) * 0x100000001b3) -- FNV-1a of "a", as published
+    t.fails(function() stream.bits {} end, "random stream expected")
+    t.fails(function() stream:integer(0, 1 << 32) end, "no integer in")
+    t.eq(math.type(stream:integer(math.mininteger, math.mininteger + 5)), "integer")
   end,
 
   ["ranges and uniformity"] = function()

@@ -33,12 +33,6 @@ Schema.__index = Schema
 
 local M = { Schema = Schema }
 
----The name itself and, of a qualified one, its last part: "public.Users" is found as "users" too.
-local function is_named(names, name)
-  local lower = name:lower()
-  return names[lower] or names[lower:match "%.([^.]+)$" or lower] or false
-end
-
 ---Names with a colon or a comma. M-Schema writes names without quotes, so "(a:b:TEXT)" reads as a column "a".
 local function odd_names(names)
   local list = {}
@@ -56,55 +50,75 @@ local function begins_with(text, list)
   return false
 end
 
----The column that an end of a foreign key means: "customer.id", in lower case.
-local function column_at(schema, place)
-  for _, one in ipairs(schema.tables) do
-    for _, name in ipairs { one.name, one.key } do
-      if place:sub(1, #name + 1) == name:lower() .. "." then
-        local wanted = place:sub(#name + 2)
-        for _, column in ipairs(one.columns) do
-          if column.name:lower() == wanted or begins_with(column.line:sub(2), { wanted }) then return column end
+---The column that an end of a foreign key means: {table, column} as places, of "customer.id" in lower case.
+local function place_of(tables, text)
+  for t, one in ipairs(tables) do
+    for _, name in ipairs { one.lower, one.key:lower() } do
+      if text:sub(1, #name + 1) == name .. "." then
+        local wanted = text:sub(#name + 2)
+        for c, column in ipairs(one.columns) do
+          if column.lower == wanted or begins_with(column.base.line:sub(2), { wanted }) then return { t, c } end
         end
       end
     end
   end
 end
 
-local function copy_column(column, table_name)
-  local copy = {}
-  for name, value in pairs(column) do copy[name] = value end
-  copy.table, copy.used, copy.key = table_name, false, column.primary_key and true or false
-  return copy
-end
-
-local function copy_key(schema, key)
-  local from = column_at(schema, (key.table .. "." .. key.column):lower())
-  local to = column_at(schema, (key.ref_table .. "." .. key.ref_column):lower())
-  if from then from.key = true end
-  if to then to.key = true end
-  return { table = key.table, column = key.column, ref_table = key.ref_table, ref_column = key.ref_column,
-    from = from, to = to }
-end
-
----Marks what the statement uses. A column counts where a table that the SQL names has it; without any such table (a
----view, say) everything counts as used.
-local function mark(schema, statement, dialect)
-  local names = statement and sql.identifiers(statement, dialect) or {}
-  local odd = odd_names(names)
-  local all, any = statement and sql.reads_unnamed(statement, dialect), false
-  for _, one in ipairs(schema.tables) do
-    one.used = is_named(names, one.name) or begins_with(one.key, odd)
-    any = any or one.used
-  end
-  schema.needed = {}
-  for _, one in ipairs(schema.tables) do
-    one.used = one.used or not any
-    if one.used and any and #one.columns > 0 then schema.needed[#schema.needed + 1] = { one.name } end
-    for _, column in ipairs(one.columns) do
-      column.used = one.used
-        and (all or not any or names[column.name:lower()] or begins_with(column.line:sub(2), odd)) or false
-      if column.used and any then schema.needed[#schema.needed + 1] = { one.name, column.name } end
+---What all samples of a structure share: names in lower case, columns to look through to, where foreign keys end.
+local function prepare(structure)
+  local tables, keys = {}, {}
+  for t, one in ipairs(structure.tables) do
+    local columns = {}
+    for c, column in ipairs(one.columns) do
+      local base = { table = one.name, used = false, key = column.primary_key and true or false }
+      for name, value in pairs(column) do base[name] = value end
+      columns[c] = { base = base, through = { __index = base }, lower = column.name:lower(), texts = {} }
+      base.prepared = columns[c]
     end
+    local lower = one.name:lower()
+    tables[t] = { name = one.name, key = one.key or one.name, comment = one.comment, lower = lower, columns = columns,
+      bare = lower:match "%.([^.]+)$" or lower }
+  end
+  for k, key in ipairs(structure.foreign_keys or {}) do
+    keys[k] = { key = key, from = place_of(tables, (key.table .. "." .. key.column):lower()),
+      to = place_of(tables, (key.ref_table .. "." .. key.ref_column):lower()) }
+    for _, place in pairs { keys[k].from, keys[k].to } do
+      tables[place[1]].columns[place[2]].base.key = true
+    end
+  end
+  return { tables = tables, keys = keys }
+end
+
+local prepared = setmetatable({}, { __mode = "k" }) -- structure -> what its samples share
+
+---Which tables the statement uses; true, too, where it names none of them (a view, say).
+local function used_tables(tables, names, odd)
+  local used, any = {}, false
+  for t, one in ipairs(tables) do
+    used[t] = names[one.lower] or names[one.bare] or #odd > 0 and begins_with(one.key, odd) or false
+    any = any or used[t]
+  end
+  return used, any
+end
+
+---Copies tables and columns, marked with what the statement uses. A column counts where a table that the SQL names has
+---it; without any such table everything counts as used.
+local function fill(schema, tables, statement, dialect)
+  local names = statement and sql.identifiers(statement, dialect) or {}
+  local odd, all = odd_names(names), statement and sql.reads_unnamed(statement, dialect)
+  local used, any = used_tables(tables, names, odd)
+  local needed = schema.needed
+  for t, one in ipairs(tables) do
+    local there, columns = used[t] or not any, {}
+    if there and any and #one.columns > 0 then needed[#needed + 1] = { one.name } end
+    for c, column in ipairs(one.columns) do
+      local base = column.base
+      local is_used = there and (all or not any or names[column.lower]
+        or #odd > 0 and begins_with(base.line:sub(2), odd)) or false
+      columns[c] = setmetatable({ used = is_used }, column.through)
+      if is_used and any then needed[#needed + 1] = { one.name, base.name } end
+    end
+    schema.tables[t] = { name = one.name, key = one.key, comment = one.comment, columns = columns, used = there }
   end
 end
 
@@ -114,15 +128,20 @@ end
 ---@param dialect? string
 ---@return sqlune.augment.Schema
 function M.new(structure, statement, dialect)
-  local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {} },
-    Schema)
-  for t, one in ipairs(structure.tables) do
-    local copy = { name = one.name, key = one.key or one.name, comment = one.comment, columns = {} }
-    for c, column in ipairs(one.columns) do copy.columns[c] = copy_column(column, one.name) end
-    self.tables[t] = copy
+  local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {},
+    needed = {} }, Schema)
+  local shared = prepared[structure]
+  if not shared then
+    shared = prepare(structure)
+    prepared[structure] = shared
   end
-  for k, key in ipairs(structure.foreign_keys or {}) do self.foreign_keys[k] = copy_key(self, key) end
-  mark(self, statement, dialect)
+  fill(self, shared.tables, statement, dialect)
+  for k, one in ipairs(shared.keys) do
+    local key, from, to = one.key, one.from, one.to
+    self.foreign_keys[k] = { table = key.table, column = key.column, ref_table = key.ref_table,
+      ref_column = key.ref_column, from = from and self.tables[from[1]].columns[from[2]],
+      to = to and self.tables[to[1]].columns[to[2]] }
+  end
   return self
 end
 
@@ -178,6 +197,7 @@ end
 
 ---Drops the foreign keys that have lost an end.
 function Schema:drop_loose_keys()
+  if #self.foreign_keys == 0 then return end
   local there = {}
   for _, one in ipairs(self.tables) do
     for _, column in ipairs(one.columns) do there[column] = true end
@@ -187,17 +207,25 @@ function Schema:drop_loose_keys()
   end)
 end
 
+---Whether a table of this name, with columns, and its column are there.
+local function is_there(schema, need)
+  for _, one in ipairs(schema.tables) do
+    if one.name == need[1] and #one.columns > 0 then -- a table without columns does not print
+      if not need[2] then return true end
+      for _, column in ipairs(one.columns) do
+        if column.name == need[2] then return true end
+      end
+    end
+  end
+  return false
+end
+
 ---What the SQL needs and the schema no longer has: "customer.name" or "customer"; nil if nothing.
 ---@return string? name
 ---@return string? place  the line of code that dropped it, if a method of the schema did
 function Schema:lost()
-  local there = {}
-  for _, one in ipairs(self.tables) do
-    there[one.name] = #one.columns > 0 -- a table without columns does not print
-    for _, column in ipairs(one.columns) do there[one.name .. "\0" .. column.name] = true end
-  end
   for _, need in ipairs(self.needed) do
-    if not there[table.concat(need, "\0")] then
+    if not is_there(self, need) then
       local name = table.concat(need, ".")
       return name, self.dropped_at[name] or self.dropped_at[need[1]]
     end
@@ -216,13 +244,28 @@ local function head_of(column)
   return line:sub(-#tail) == tail and line:sub(1, -#tail - 1) or nil
 end
 
----The line of a column, its examples announced as `spelling` says (nil: as they are).
-local function spelled(column, spelling)
+---The line of a column, its examples announced as `spelling` says.
+local function line_of(column, spelling)
   local head = head_of(column)
   if head == nil then return column.line end
-  spelling = spelling or column.prefix
   if spelling == "--" then return ("%s) -- Value examples: [%s]"):format(head, column.examples_text) end
   return ("%s%s [%s])"):format(head, spelling, column.examples_text)
+end
+
+---The same, remembered for columns that nobody has changed. No spelling: as they are.
+local function spelled(column, spelling)
+  spelling = spelling or column.prefix
+  if not spelling then return column.line end
+  local own = column.prepared
+  if not own or rawget(column, "line") or rawget(column, "prefix") or rawget(column, "examples_text") then
+    return line_of(column, spelling)
+  end
+  local text = own.texts[spelling]
+  if not text then
+    text = line_of(column, spelling)
+    own.texts[spelling] = text
+  end
+  return text
 end
 
 ---The schema as text in the form of the original's training data: blanks before columns, `a.b = c.d`.
@@ -233,10 +276,10 @@ function Schema:text()
   local blanks = (" "):rep(self.indent)
   for _, one in ipairs(self.tables) do
     local lines = {}
-    for i, column in ipairs(one.columns) do lines[i] = blanks .. spelled(column, self.spelling) end
+    for i, column in ipairs(one.columns) do lines[i] = spelled(column, self.spelling) end
     if #lines > 0 then
       parts[#parts + 1] = "# Table: " .. one.key
-      parts[#parts + 1] = "[\n" .. table.concat(lines, ",\n") .. "\n]"
+      parts[#parts + 1] = "[\n" .. blanks .. table.concat(lines, ",\n" .. blanks) .. "\n]"
     end
   end
   parts[#parts + 1] = "【Foreign keys】"

@@ -69,6 +69,17 @@ local function counter(folder)
   end
 end
 
+---Puts `line` in the place of every end of a line.
+local function set_in(text, line)
+  local parts, at = {}, 1
+  while true do
+    local stop = text:find("\n", at, true)
+    parts[#parts + 1] = text:sub(at, (stop or 0) - 1)
+    if not stop then return table.concat(parts, line) end
+    at = stop + 1
+  end
+end
+
 ---A draw of an item, packed.
 local function one_draw(self, set, item, o)
   local composed, message = self.composer:compose(set, item, o)
@@ -76,7 +87,7 @@ local function one_draw(self, set, item, o)
   local text = ""
   if not composed.too_long and not composed.unlike then
     text = json.encode(compose.record(set, item, composed), { indent = self.indent })
-    if self.indent > 0 then text = text:gsub("\n", "\n" .. (" "):rep(self.indent)) end
+    if self.indent > 0 then text = set_in(text, "\n" .. (" "):rep(self.indent)) end
   end
   local asked = composed.messages and composed.messages[1].content or ""
   local why = composed.unlike and 2 or composed.too_long and 1 or 0 -- places in WHY
