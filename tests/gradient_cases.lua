@@ -289,7 +289,7 @@ M.moe_lora = {
   experts({ { 3 } }, 1, 4, 1, 1),
   experts({ { 0, 1 }, { 1, 0 }, { 0, 1 } }, 7, 2, 3, 2, { p = 0.4, scale = 0.5 }),
   experts(many, 3, 2, 1, 2),
-  experts({ { 0 }, { 1 } }, 261, 2, 1, 259, { p = 0.3 }), -- wider than the columns that a thread takes
+  experts({ { 0 }, { 1 } }, 515, 2, 1, 513, { p = 0.3 }), -- wider than the columns that a thread takes
   experts({}, 3, 2, 2, 3),
   { { { 4, 3 }, { 4, 2, 2 }, { 2, 5, 2 }, { 2, 3 } }, function(c, x, a, b, weights) -- views
     return ops.moe_lora(x:transpose(1, 2), a:permute { 3, 2, 1 }, b, c.ids { { 0, 1 }, { 1, 1 }, { -1, 0 } },

@@ -50,7 +50,7 @@ for _, dtype in ipairs { "f32", "bf16" } do
     function(q, k, v) return ops.attention(q, k, v, { rows = ids { 0, 1, 200, 300 } }) end)
   both(name "head", { leaf({ 300, 130 }, dtype, 1), leaf({ 500, 130 }, dtype, 2) },
     function(x, w) return ops.linear_cross_entropy(x, w, ids(labels)) end)
-  both(name "experts", { leaf({ 300, 290 }, dtype, 1), leaf({ 5, 8, 290 }, dtype, 2), leaf({ 5, 270, 8 }, dtype, 3),
+  both(name "experts", { leaf({ 300, 600 }, dtype, 1), leaf({ 5, 8, 600 }, dtype, 2), leaf({ 5, 530, 8 }, dtype, 3),
     leaf({ 300, 2 }, dtype, 4) }, function(x, a, b, w)
     local chosen = {}
     for i = 1, 300 do chosen[i] = { i % 7 < 4 and 0 or i % 5, i % 3 - 1 } end

@@ -11,7 +11,7 @@
 #include "kernels/cpu/scratch.h"
 
 #define BLOCK 128
-#define CHUNK 256
+#define CHUNK 512
 
 typedef struct block {
     int64_t expert, first, count; /* places order[first] .. order[first + count - 1] */

@@ -48,14 +48,28 @@ local function record(self, at, fields)
   table.insert(at.routes, kept)
 end
 
+---The logits of the layer's routers, by their gates' names: one product for all of them.
+local function logits_of(self, x)
+  local gates, list, logits, first = {}, {}, {}, 1
+  for _, name in ipairs { "lora_moe_gate", "lora_dialect_gate", "lora_shared_gate" } do
+    local gate = self.tensors[name]
+    if gate then gates[#gates + 1], list[#list + 1] = name, gate end
+  end
+  local all = ops.matmul(x, ops.cat(list, 2))
+  for i, name in ipairs(gates) do
+    local width = list[i]:size(2)
+    logits[name], first = all:narrow(2, first, width), first + width
+  end
+  return logits
+end
+
 ---One choice a token among all experts: softmax over all, times the dialect router's share of the expert's group.
-local function choose_compat(self, x, at)
+local function choose_compat(self, x, at, logits)
   local c, N, wide = self.c, x:size(1), wide_of(x)
   local D, n = c.dialect_num, c.num_experts // c.dialect_num
-  local z, u = ops.matmul(x, self.tensors.lora_moe_gate), nil
+  local z, u = logits.lora_moe_gate, logits.lora_dialect_gate
   local v = ops.softmax(z:to(wide))
   if c.enable_dialect_router then
-    u = ops.matmul(x, self.tensors.lora_dialect_gate)
     local q = ops.softmax(u:to(wide))
     if c.hard_dialect_router then -- causal: each token's own likeliest group
       local groups = sq.arange(0, D - 1):reshape { 1, D }
@@ -100,11 +114,11 @@ local function choose_sentence(self, x, at)
 end
 
 ---Each group's router chooses K of its experts; the dialect router weighs the groups.
-local function choose_soft(self, x, at)
+local function choose_soft(self, x, at, logits)
   local c, N, wide = self.c, x:size(1), wide_of(x)
   local D, n, K = c.dialect_num, c.num_experts // c.dialect_num, c.num_experts_per_tok
-  local s = ops.softmax(ops.matmul(x, self.tensors.lora_moe_gate):to(wide):reshape { N, D, n })
-  local u = ops.matmul(x, self.tensors.lora_dialect_gate):to(wide)
+  local s = ops.softmax(logits.lora_moe_gate:to(wide):reshape { N, D, n })
+  local u = logits.lora_dialect_gate:to(wide)
   local p = ops.softmax(u)
   local a, places = ops.topk(s, K)
   local taken = a
@@ -116,13 +130,13 @@ local function choose_soft(self, x, at)
 end
 
 ---A token goes to its likeliest group, whose router chooses K experts.
-local function choose_hard(self, x, at)
+local function choose_hard(self, x, at, logits)
   local c, N, wide = self.c, x:size(1), wide_of(x)
   local D, n = c.dialect_num, c.num_experts // c.dialect_num
-  local u = ops.matmul(x, self.tensors.lora_dialect_gate):to(wide)
+  local u = logits.lora_dialect_gate:to(wide)
   local p, top = ops.softmax(u), ops.argmax(u)
   local own = sq.arange(0, N - 1) * integer(D) + top -- [N]: rows of [N D, ...]
-  local z = ops.matmul(x, self.tensors.lora_moe_gate):to(wide):reshape { N * D, n }
+  local z = logits.lora_moe_gate:to(wide):reshape { N * D, n }
   local s = ops.softmax(ops.gather_rows(z, own))
   local a, places = ops.topk(s, c.num_experts_per_tok)
   local taken = a
@@ -136,13 +150,13 @@ local function choose_hard(self, x, at)
 end
 
 ---Base and shared experts. Paper: a router weighs the shared ones; compat: each counts 1, one LoRA of rank S r.
-local function shared(self, x, p)
+local function shared(self, x, p, logits)
   local c, t = self.c, self.tensors
   local sentence = c.momq_mode == "compat" and c.lora_route_type == "sentence"
   if c.share_expert_num == 0 or sentence then return ops.linear(x, self.linear.weight, self.linear.bias) end
   if c.momq_mode == "compat" then return lora(self, x, t.lora_shared_A, t.lora_shared_B, p) end
   local N, S, r = x:size(1), c.share_expert_num, c.lora_r
-  local h = ops.softmax(ops.matmul(x, t.lora_shared_gate):to(wide_of(x))):affine(self.scale):to(x.dtype)
+  local h = ops.softmax(logits.lora_shared_gate:to(wide_of(x))):affine(self.scale):to(x.dtype)
   local drawn = draw(p, x:numel())
   local low = ops.linear(drawn and ops.dropout(x, drawn) or x, t.lora_shared_A)
   low = (low:reshape { N, S, r } * h:reshape { N, S, 1 }):reshape { N, S * r }
@@ -156,9 +170,10 @@ function Layer:run(x, at)
   local t, p = self.tensors, self.c.lora_dropout
   if not at.training then p = 0 end
   if self.experts == 1 then return lora(self, x, t.lora_A, t.lora_B, p) end
-  local y = shared(self, x, p)
-  local ids, weights = self.choose(self, x, at)
   local sentence = self.choose == choose_sentence
+  local logits = not sentence and logits_of(self, x) or nil
+  local y = shared(self, x, p, logits)
+  local ids, weights = self.choose(self, x, at, logits)
   local o = { scale = self.scale, base = y }
   for key, value in pairs(draw(p, sentence and x:numel() or ids:numel() * ((x:size(2) + 3) // 4 * 4)) or {}) do
     o[key] = value
