@@ -15,10 +15,10 @@ local cfg = config.parse(arg, {
   base  = config.path "the quickstart's model after stage 1",
   out   = config.path("folder for everything that is made", "build/momq-dialects"),
   seeds = config.integer("runs of each method", 3, { min = 1 }),
-  train = config.integer("questions of each dialect to train on", 1500, { min = 3 }),
+  train = config.integer("questions of each dialect to train on", 800, { min = 3 }),
   test  = config.integer("held-out questions, asked in every dialect", 200, { min = 1 }),
   epochs = config.number("passes over the data", 2.0, { min = 0.01 }),
-  lr     = config.number("of both methods", 2e-3, { min = 0 }),
+  lr     = config.number("of both methods", 4e-3, { min = 0 }),
   stage  = config.one_of({ "all", "data", "report" }, "data: no training; report: nothing but the tables", "all"),
 })
 
@@ -30,7 +30,7 @@ local METHODS = {
   { name = "LoRA", settings = { "momq.num_experts=1", "momq.moe_lora_target_modules=", "momq.lora_r=10",
     "momq.lora_alpha=20", "momq.share_expert_num=0", "momq.num_experts_per_tok=1" } },
   { name = "MoMQ", settings = { "momq.num_experts=6", "momq.num_experts_per_tok=1", "momq.share_expert_num=1",
-    "momq.lora_r=4", "momq.lora_alpha=8", "momq.dialect_router_loss_coef=0.1", "momq.router_aux_loss_coef=0.01" } },
+    "momq.lora_r=4", "momq.lora_alpha=8", "momq.dialect_router_loss_coef=0.5", "momq.rate=10" } },
 }
 
 local program = fs.realpath "/proc/self/exe"
