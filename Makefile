@@ -14,7 +14,7 @@ CFLAGS   += -std=c17 $(OPT) -march=$(ARCH) -fno-math-errno -fno-trapping-math -f
 LUALIB    = $(firstword $(wildcard /usr/lib/*/liblua5.4.a))
 LPEGLIB   = $(firstword $(wildcard /usr/lib/*/liblua5.4-lpeg.a))
 LDLIBS    = -Wl,--whole-archive $(LUALIB) $(LPEGLIB) -Wl,--no-whole-archive -Wl,-E \
-            -lcjson -lsqlite3 $(DBLIB) -lutf8proc -ldnnl -ledit -ldl -lpthread -lm
+            -lcjson -lsqlite3 $(DBLIB) -lcurl -lutf8proc -ldnnl -ledit -ldl -lpthread -lm
 # gcc prefers 256-bit vectors even where 512 are as cheap; loops over exp gain a third.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/kernels/%.o: CFLAGS += -mprefer-vector-width=512
@@ -38,6 +38,9 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/pty: tests/pty.c
 	@mkdir -p $(@D)
 	@echo "cc $<"; $(CC) $(CPPFLAGS) -std=c17 -O1 $(WARN) -o $@ $< -lutil
+$(BUILD)/http-server: tests/http_server.c
+	@mkdir -p $(@D)
+	@echo "cc $<"; $(CC) $(CPPFLAGS) -std=c17 -O1 $(WARN) -o $@ $<
 FUZZERS  := $(basename $(notdir $(filter-out %/replay.c,$(wildcard tests/fuzz/*.c))))
 FUZZOBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/core/*.c src/io/*.c src/db/*.c))
 RUNS     ?= 10000000
@@ -77,7 +80,7 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/cuda-on-host $(FUZZERS:%=$(BUILD)/fuzz-%)
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(FUZZERS:%=$(BUILD)/fuzz-%)
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host $(SQLUNE) tests/run.lua $(ONLY)
 
 fuzz: ## libFuzzer (clang) over the readers of texts: RUNS=10000000 of each; what it finds goes to build-fuzz

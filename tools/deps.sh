@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev make liblua5.4-dev lua-lpeg-dev libcjson-dev libsqlite3-dev libutf8proc-dev libdnnl-dev libedit-dev
-       libpq-dev libmariadb-dev"
+       libpq-dev libmariadb-dev libcurl4-openssl-dev"
 test="g++ git procps openssl postgresql mariadb-server-core mariadb-client-core"
 lint="git clang-format lua-check clang libomp-dev"
 

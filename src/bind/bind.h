@@ -42,6 +42,7 @@ typedef enum bind_kind {
     BIND_EVALUATOR,
     BIND_WORKERS,
     BIND_WORKER_RESULT,
+    BIND_HTTP_ANSWER,
     BIND_RNG,
     BIND_SCRATCH,
     BIND_KIND_COUNT

@@ -16,6 +16,17 @@ static int l_clock(lua_State *L) { /* seconds of the monotonic clock */
     return 1;
 }
 
+static int l_sleep(lua_State *L) { /* sleep(seconds); ^C ends it */
+    double left = luaL_checknumber(L, 1);
+    for (; left > 0; left -= 0.05) {
+        double slice = left < 0.05 ? left : 0.05;
+        struct timespec t = {0, (long)(1e9 * slice)};
+        nanosleep(&t, NULL);
+        if (sqn_interrupted()) return bind_raise_interrupt(L);
+    }
+    return 0;
+}
+
 static int l_isatty(lua_State *L) { /* 0 stdin, 1 stdout, 2 stderr */
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
     return 1;
@@ -93,6 +104,7 @@ static int l_fail_allocation(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"clock", l_clock},
+    {"sleep", l_sleep},
     {"isatty", l_isatty},
     {"columns", l_columns},
     {"memory", l_memory},

@@ -8,6 +8,10 @@ local sys = {}
 ---@return number
 function sys.clock() end
 
+---Waits; ^C ends it as it ends everything else.
+---@param seconds number
+function sys.sleep(seconds) end
+
 ---Is the stream a terminal? 0 stdin, 1 stdout, 2 stderr.
 ---@param stream integer
 ---@return boolean
