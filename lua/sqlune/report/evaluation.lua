@@ -5,6 +5,7 @@ local report = require "sqlune.report"
 local M = {}
 
 local most_failures = 400 -- eval.json has all; a browser should still open the page
+local most_databases = 12 -- a longer table is folded away
 
 local kinds = { wrong = "bad", error = "warn", timeout = "warn", gold_error = "plain", correct = "good" }
 
@@ -165,7 +166,7 @@ end
 ---@return sqlune.report.Page
 function M.page(run)
   local all, databases = run.all, run.groups.database
-  local interval = run.interval and ("95%%: %.1f … %.1f"):format(run.interval[1], run.interval[2])
+  local interval = run.interval and ("95%%:\u{A0}%.1f\u{A0}…\u{A0}%.1f"):format(run.interval[1], run.interval[2])
   local tiles = {
     { "ex", percent(all.ex), interval }, { "ex_bird", percent(all.ex_bird) }, { "soft_f1", percent(all.soft_f1) },
     { "ex_ordered", percent(all.ex_ordered) }, { "executable", percent(all.executable) },
@@ -173,8 +174,14 @@ function M.page(run)
     { "gold error", tostring(all.gold_error) },
   }
   if all.r_ves then table.insert(tiles, 4, { "r_ves", percent(all.r_ves) }) end
-  local summary = { title = "Summary", report.tiles(tiles), group_table(run, "database") }
-  for _, line in ipairs(M.lines(run)) do summary[#summary + 1] = report.text(line, "note") end
+  local by_database = group_table(run, "database")
+  if #databases > most_databases then
+    by_database = report.details(("All %d databases"):format(#databases), by_database)
+  end
+  local summary = { title = "Summary", report.tiles(tiles), by_database }
+  for _, line in ipairs(M.lines(run)) do
+    summary[#summary + 1] = report.text((line:gsub("   ", " · ")), "note")
+  end
   summary[#summary + 1] = report.text("Percent of the items whose gold ran. ex: the same rows, whatever the order of "
     .. "rows and columns; ex_bird: the same set of rows; ex_ordered: ex, and the order of rows where gold states one; "
     .. "soft_f1: the share of cells that are right, row by row; executable: ran within its limits.", "note")

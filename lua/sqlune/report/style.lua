@@ -28,7 +28,7 @@ p { margin: .5rem 0; overflow-wrap: anywhere; }
 a { color: var(--accent); }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .5rem 0; }
 .note, .small { color: var(--soft); font-size: .875rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); gap: .75rem; margin: .75rem 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem; margin: .75rem 0; }
 .tile, details { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
 .tile { padding: .6rem .8rem; }
 .tile .label { color: var(--soft); font-size: .875rem; }
