@@ -111,7 +111,7 @@ bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, token
 lint: ## layer rules, file lengths, clang-format, luacheck
 	@tools/lint.sh
 format: ## clang-format over all C
-	@clang-format -i $$(git ls-files '*.c' '*.h')
+	@clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp')
 
 quickstart: ## the whole job on the bundled example: data, training, inference, evaluation, report
 	@tools/deps.sh build

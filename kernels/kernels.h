@@ -272,6 +272,7 @@ typedef struct sqn_k_swiglu_grad {
 typedef struct sqn_k_attention {
     sqn_dtype dtype;
     int64_t segments, heads, kv_heads, dim;
+    int64_t queries, keys; /* rows of q and of k */
     const int64_t *q_start /* [segments + 1] */, *k_row, *k_len /* [segments] */;
     const void *q;     /* [queries, heads, dim] */
     const void *k, *v; /* [keys, kv_heads, dim] */
@@ -284,6 +285,7 @@ typedef struct sqn_k_attention {
 typedef struct sqn_k_attention_grad {
     sqn_dtype dtype;
     int64_t segments, heads, kv_heads, dim;
+    int64_t queries, keys; /* rows of q and of k */
     const int64_t *q_start, *k_row, *k_len;
     const void *q, *k, *v, *out, *lse, *dout;
     void *dq, *dk,

@@ -40,7 +40,7 @@ fault "files end before line 600" "$(git ls-files '*.c' '*.h' '*.inc' '*.lua' '*
 fault "the first line of a C file says what it is" "$(for f in $(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp'); do head -n 1 "$f" | grep -q '^/\*' || echo "$f"; done)"
 fault "the first line of a Lua file says what it is" \
   "$(for f in $(git ls-files '*.lua'); do head -n 2 "$f" | grep -q '^--' || echo "$f"; done)"
-fault "clang-format" "$(git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror 2>&1 | grep 'error:')"
+fault "clang-format" "$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' | xargs -r clang-format --dry-run -Werror 2>&1 | grep 'error:')"
 fault "luacheck" "$(luacheck lua recipes tests examples configs --quiet --no-color | grep -v '^$' | grep -v '^Total: 0 warnings / 0 errors')"
 
 [ $failed = 0 ] && echo "lint: clean"

@@ -3,12 +3,10 @@
 #include "kernels/cuda/philox.cuh"
 
 namespace sqn {
-template <class A> struct adamw_factors {
-    A keep, b1, b2, c2, eps, size, root, scale;
-};
+template <class A> struct adamw_factors { A keep, b1, b2, c2, eps, size, root, scale; };
 
-/* Values of the 8-bit codes: kernels/cpu/state8.h states them. The constants are computed in f64 and
- * rounded once, as there. */
+/* Values of the 8-bit codes: kernels/cpu/state8.h states them. The constants are computed in f64
+ * and rounded once, as there. */
 __device__ float state8_magnitude(int code, bool is_signed) { /* of code counted from zero on */
     if (code == 0) return 0;
     if (code == (is_signed ? 128 : 255)) return 1;
@@ -35,7 +33,8 @@ __device__ int state8_nearest(float x, bool is_signed) {
         else
             high = middle;
     }
-    return state8_magnitude(high, is_signed) - x < x - state8_magnitude(low, is_signed) ? high : low;
+    return state8_magnitude(high, is_signed) - x < x - state8_magnitude(low, is_signed) ? high
+                                                                                        : low;
 }
 /* Every thread of the block encodes its value; gives the block's scale. */
 __device__ float state8_encode(float x, bool is_signed, uint8_t *code) {
@@ -58,8 +57,7 @@ __device__ void store_stochastic(bf16 *p, float x, uint32_t bits16) {
 }
 
 /* Threads: one an element; blocks of SQN_STATE_BLOCK, which share a scale. */
-template <class T, class G>
-__global__ void adamw_kernel(sqn_k_adamw a, adamw_factors<acc<T>> f) {
+template <class T, class G> __global__ void adamw_kernel(sqn_k_adamw a, adamw_factors<acc<T>> f) {
     using A = acc<T>;
     T *p = (T *)a.param;
     float *master = (float *)a.master;

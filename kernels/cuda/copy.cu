@@ -16,8 +16,7 @@ template <class V> __device__ __forceinline__ void put(int64_t *p, V v) { *p = (
 template <class V> __device__ __forceinline__ void put(int32_t *p, V v) { *p = (int32_t)v; }
 template <class V> __device__ __forceinline__ void put(uint8_t *p, V v) { *p = (uint8_t)v; }
 
-template <class F, class T, bool ADD>
-__global__ void copy_kernel(const F *x, T *y, walk w) {
+template <class F, class T, bool ADD> __global__ void copy_kernel(const F *x, T *y, walk w) {
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < w.n; i += step) {
         int64_t xo, yo;

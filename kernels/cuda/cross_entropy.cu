@@ -3,9 +3,7 @@
 
 namespace sqn {
 /* max and sum of exp(x - max) so far. */
-template <class A> struct soft {
-    A top, sum;
-};
+template <class A> struct soft { A top, sum; };
 struct join {
     template <class A> __device__ soft<A> operator()(soft<A> a, soft<A> b) const {
         const A top = a.top > b.top ? a.top : b.top;
@@ -50,7 +48,8 @@ template <class T> __global__ void cross_entropy_kernel(sqn_k_cross_entropy a) {
         if (a.dlogits == nullptr) continue;
         const A factor = (A)((1.0 + 2.0 * a.z_loss * lse) / (double)all.sum);
         const A share = (A)(a.smoothing / (double)a.vocab), hit = (A)(1.0 - a.smoothing);
-        T *d = (T *)a.dlogits + r * a.vocab; /* may be x: a thread reads an element, then writes it */
+        T *d =
+            (T *)a.dlogits + r * a.vocab; /* may be x: a thread reads an element, then writes it */
         for (int64_t i = threadIdx.x; i < a.vocab; i += blockDim.x)
             store(d + i, exp(x[i] - all.top) * factor - share - (i == label ? hit : (A)0));
     }

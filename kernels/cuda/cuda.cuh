@@ -1,20 +1,20 @@
 /* What every CUDA kernel file stands on: types, launches, reductions, scratch memory.
  *
  * Rules: the same source compiles with nvcc and, with SQN_EMULATE, with the host's C++ compiler
- * against tests/gpu/emulate.h. Kernels are deterministic: sums run in an order that depends on sizes
- * only, never on timing (no floating-point atomics). Blocks have a multiple of 32 threads. Shared
- * memory is declared by SQN_SHARED (fixed size) or SQN_SHARED_DYNAMIC (by the launch). Every pointer
- * of a kernel's struct is device memory; scalars are the host's.
+ * against tests/gpu/emulate.h. Kernels are deterministic: sums run in an order that depends on
+ * sizes only, never on timing (no floating-point atomics). Blocks have a multiple of 32 threads.
+ * Shared memory is declared by SQN_SHARED (fixed size) or SQN_SHARED_DYNAMIC (by the launch). Every
+ * pointer of a kernel's struct is device memory; scalars are the host's.
  */
 #ifndef SQN_KERNELS_CUDA_H
 #define SQN_KERNELS_CUDA_H
 
 #ifdef SQN_EMULATE
 #include "tests/gpu/emulate.h"
-#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...)                                     \
+#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...) \
     ((void)(stream), emu::launch(#kernel, grid, block, shared, [=] { kernel(__VA_ARGS__); }))
-#define SQN_SHARED(type, name, count)                                                            \
-    static const char name##_key = 0;                                                            \
+#define SQN_SHARED(type, name, count) \
+    static const char name##_key = 0; \
     type *name = (type *)emu::static_shared(&name##_key, sizeof(type) * (count))
 #define SQN_SHARED_DYNAMIC(type, name) type *name = (type *)emu::dynamic_shared()
 #else
@@ -24,11 +24,12 @@
 #define SQN_LAUNCH(kernel, grid, block, shared, stream, ...) \
     kernel<<<grid, block, shared, (cudaStream_t)(stream)>>>(__VA_ARGS__)
 #define SQN_SHARED(type, name, count) __shared__ type name[count]
-#define SQN_SHARED_DYNAMIC(type, name)                        \
+#define SQN_SHARED_DYNAMIC(type, name)                                 \
     extern __shared__ __align__(128) unsigned char sqn_shared_bytes[]; \
     type *name = (type *)sqn_shared_bytes
 #endif
 
+#include <initializer_list>
 #include <type_traits>
 
 extern "C" {
@@ -48,12 +49,8 @@ struct f16 {
     uint16_t bits;
 };
 
-template <class T> struct accumulator {
-    using type = float;
-};
-template <> struct accumulator<double> {
-    using type = double;
-};
+template <class T> struct accumulator { using type = float; };
+template <> struct accumulator<double> { using type = double; };
 template <class T> using acc = typename accumulator<T>::type;
 
 __host__ __device__ __forceinline__ uint32_t float_bits(float f) {
@@ -123,7 +120,8 @@ template <class A, class F> __device__ __forceinline__ A warp_reduce(A v, F f) {
  * one dimension. */
 template <class A, class F> __device__ A block_reduce(A v, F f, A empty) {
     SQN_SHARED(A, part, 32);
-    int lane = (int)(threadIdx.x & 31u), wid = (int)(threadIdx.x >> 5), warps = (int)(blockDim.x >> 5);
+    int lane = (int)(threadIdx.x & 31u), wid = (int)(threadIdx.x >> 5),
+        warps = (int)(blockDim.x >> 5);
     v = warp_reduce(v, f);
     __syncthreads(); /* the previous call's readers are done */
     if (lane == 0) part[wid] = v;

@@ -9,9 +9,7 @@
 #include "kernels/cuda/cuda.cuh"
 
 namespace sqn {
-template <class T, int V> struct alignas(sizeof(T) * V) pack {
-    T v[V];
-};
+template <class T, int V> struct alignas(sizeof(T) * V) pack { T v[V]; };
 
 /* f(i) for every element of this thread: whole packs first, then the rest. */
 template <int V, class F> __device__ __forceinline__ void each_pack(int64_t n, F f) {

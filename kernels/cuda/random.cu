@@ -17,7 +17,8 @@ template <class T> __global__ void random_kernel(sqn_k_random a) {
             v[j + 1] = radius * sin(angle);
         }
         for (int j = 0; j < 4 && 4 * g + j < a.n; j++)
-            store((T *)a.y + 4 * g + j, (A)(a.normal ? a.a + a.b * v[j] : a.a + (a.b - a.a) * v[j]));
+            store((T *)a.y + 4 * g + j,
+                  (A)(a.normal ? a.a + a.b * v[j] : a.a + (a.b - a.a) * v[j]));
     }
 }
 

@@ -2,12 +2,11 @@
 #include "kernels/cuda/cuda.cuh"
 
 namespace sqn {
-constexpr int64_t rows_a_part = 64;    /* of a sum down columns */
-constexpr int64_t run_a_part = 65536;  /* of a sum along a row */
+constexpr int64_t rows_a_part = 64;   /* of a sum down columns */
+constexpr int64_t run_a_part = 65536; /* of a sum along a row */
 
 /* parts[o, p] = sum of piece p of row o. */
-template <class T>
-__global__ void sum_rows(const T *x, acc<T> *parts, int64_t n, int64_t pieces) {
+template <class T> __global__ void sum_rows(const T *x, acc<T> *parts, int64_t n, int64_t pieces) {
     using A = acc<T>;
     const int64_t o = blockIdx.y, p = blockIdx.x;
     const T *row = x + o * n;
@@ -59,7 +58,8 @@ template <class T> sqn_status sum(const sqn_k_reduce *a, void *stream) {
                        to, a->n, pieces);
         } else {
             auto run = sum_columns<T>;
-            SQN_LAUNCH(run, dim3((unsigned)ceil_div(a->inner, 128), (unsigned)pieces, (unsigned)now),
+            SQN_LAUNCH(run,
+                       dim3((unsigned)ceil_div(a->inner, 128), (unsigned)pieces, (unsigned)now),
                        128, 0, stream, x, to, a->n, a->inner, pieces);
         }
     }

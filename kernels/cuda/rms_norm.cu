@@ -82,8 +82,8 @@ template <class T> sqn_status rms_norm_grad(const sqn_k_rms_norm_grad *a, void *
     }
     if (parts) {
         auto run = sum_parts_kernel<A>;
-        SQN_LAUNCH(run, (unsigned)ceil_div(a->n, 128), 128, 0, stream, parts, (A *)a->dweight, blocks,
-                   a->n);
+        SQN_LAUNCH(run, (unsigned)ceil_div(a->n, 128), 128, 0, stream, parts, (A *)a->dweight,
+                   blocks, a->n);
         sqn_cuda_scratch_release(parts, stream);
     }
     return sqn_cuda_launched();

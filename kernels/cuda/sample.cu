@@ -11,7 +11,7 @@ __device__ __forceinline__ uint32_t order_of(float v) {
     return u & 0x80000000u ? ~u : u | 0x80000000u;
 }
 __device__ __forceinline__ uint64_t key_of(float v, int64_t id) {
-    return (uint64_t)order_of(v) << 32 | (uint32_t)~(uint32_t)id;
+    return (uint64_t)order_of(v) << 32 | (uint32_t) ~(uint32_t)id;
 }
 
 /* ---- topk ---- */
@@ -39,8 +39,8 @@ template <class T> __global__ void topk_kernel(sqn_k_topk a) {
             entry<A> mine = {0, -1};
             for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x) {
                 entry<A> e = {load(x[i]), i};
-                bool behind = last.id < 0 || e.value < last.value ||
-                              (e.value == last.value && i > last.id);
+                bool behind =
+                    last.id < 0 || e.value < last.value || (e.value == last.value && i > last.id);
                 if (behind) mine = front(mine, e);
             }
             for (int bits = 16; bits > 0; bits >>= 1)
@@ -98,7 +98,8 @@ __device__ entry<float> largest(const float *x, int64_t n) {
     for (int bits = 16; bits > 0; bits >>= 1)
         mine = front(mine, {__shfl_xor_sync(all_lanes, mine.value, bits),
                             __shfl_xor_sync(all_lanes, mine.id, bits)});
-    if ((threadIdx.x & 31u) == 0) part[threadIdx.x >> 5] = mine; /* prepare's barriers part the rows */
+    if ((threadIdx.x & 31u) == 0)
+        part[threadIdx.x >> 5] = mine; /* prepare's barriers part the rows */
     __syncthreads();
     mine = part[0];
     for (int w = 1; w < (int)(blockDim.x >> 5); w++) mine = front(mine, part[w]);
@@ -177,8 +178,7 @@ template <class T> __global__ void sample_kernel(sqn_k_sample a, float *rows, un
             for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x)
                 logit[i] /= (float)a.temperature; /* a thread's own ids, up to draw */
             const entry<float> top = largest(logit, a.n);
-            const uint32_t from =
-                a.top_k > 0 && a.top_k < a.n ? kth_order(logit, a.n, a.top_k) : 0;
+            const uint32_t from = a.top_k > 0 && a.top_k < a.n ? kth_order(logit, a.n, a.top_k) : 0;
             uint64_t least = a.top_p < 1.0 ? least_key(logit, a.n, from, top.value, a.top_p) : 0;
             if (least > key_of(top.value, top.id)) least = key_of(top.value, top.id);
             for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x)

@@ -29,8 +29,8 @@ template <class T> __global__ void softmax_grad_kernel(sqn_k_softmax_grad a) {
             sum += a.log ? load(dy[i]) : load(y[i]) * load(dy[i]);
         sum = block_reduce(sum, plus{}, (A)0);
         for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x)
-            store(dx + i, a.log ? load(dy[i]) - exp(load(y[i])) * sum
-                                : load(y[i]) * (load(dy[i]) - sum));
+            store(dx + i,
+                  a.log ? load(dy[i]) - exp(load(y[i])) * sum : load(y[i]) * (load(dy[i]) - sum));
     }
 }
 } // namespace sqn

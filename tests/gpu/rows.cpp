@@ -243,4 +243,3 @@ std::vector<kernel_case> row_cases() {
             {"topk_grad", floats, topk_grad},
             {"sample", {SQN_F32, SQN_BF16, SQN_F64}, sample}};
 }
-std::vector<kernel_case> attention_cases() { return {}; }

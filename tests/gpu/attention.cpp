@@ -1,0 +1,93 @@
+/* Cases of attention: packed sequences, grouped queries, windows, caches; every head size that has
+ * a kernel of its own, and odd ones. */
+#include "tests/gpu/kernels.h"
+
+namespace {
+struct shape {
+    std::vector<int64_t> queries, keys; /* of each segment */
+    int64_t heads, kv_heads, dim, window;
+    int causal;
+};
+
+std::vector<int64_t> starts(const std::vector<int64_t> &lengths) {
+    std::vector<int64_t> out = {0};
+    for (int64_t n : lengths) out.push_back(out.back() + n);
+    return out;
+}
+
+void attend(sqn_dtype dtype, const shape &s, bool gradients) {
+    std::vector<int64_t> q_start = starts(s.queries), k_start = starts(s.keys);
+    const int64_t queries = q_start.back(), keys = k_start.back(),
+                  segments = (int64_t)s.queries.size();
+    k_start.pop_back();
+    sqn_dtype wide = accumulator(dtype);
+    values q = values::floats(dtype, queries * s.heads * s.dim),
+           k = values::floats(dtype, keys * s.kv_heads * s.dim),
+           v = values::floats(dtype, keys * s.kv_heads * s.dim),
+           out(dtype, queries * s.heads * s.dim), lse(wide, queries * s.heads);
+    values at = values::of(q_start), rows = values::of(k_start), lengths = values::of(s.keys);
+    sqn_k_attention a = {};
+    a.dtype = dtype, a.segments = segments, a.heads = s.heads, a.kv_heads = s.kv_heads,
+    a.dim = s.dim;
+    a.queries = queries, a.keys = keys, a.q_start = at.ids(), a.k_row = rows.ids(),
+    a.k_len = lengths.ids();
+    a.q = q.at(), a.k = k.at(), a.v = v.at(), a.out = out.at(), a.lse = lse.at();
+    a.scale = 0.3, a.window = s.window, a.causal = s.causal;
+    sqn_k_attention r = a;
+    r.dtype = SQN_F64, r.q_start = q_start.data(), r.k_row = k_start.data(),
+    r.k_len = s.keys.data();
+    r.q = q.cpu(), r.k = k.cpu(), r.v = v.cpu(), r.out = out.cpu(), r.lse = lse.cpu();
+    check(sqn_cpu_attention(&r, nullptr), "cpu");
+    check(sqn_cuda_attention(&a, nullptr), "cuda");
+    std::string name = format("%lld of dim %lld", (long long)queries, (long long)s.dim);
+    out.expect(("out " + name).c_str(), 2);
+    lse.expect(("lse " + name).c_str(), dtype == wide ? 1 : 50);
+    if (!gradients) return;
+
+    values o(dtype, queries * s.heads * s.dim),
+        l(wide, queries * s.heads); /* as forward left them */
+    o.set(std::vector<double>(out.doubles(), out.doubles() + o.n));
+    l.set(std::vector<double>(lse.doubles(), lse.doubles() + l.n));
+    values dout = values::floats(dtype, o.n), dq(dtype, o.n), dk(dtype, k.n), dv(dtype, k.n);
+    sqn_k_attention_grad g = {};
+    g.dtype = dtype, g.segments = segments, g.heads = s.heads, g.kv_heads = s.kv_heads,
+    g.dim = s.dim;
+    g.queries = queries, g.keys = keys, g.q_start = at.ids(), g.k_row = rows.ids(),
+    g.k_len = lengths.ids();
+    g.q = q.at(), g.k = k.at(), g.v = v.at(), g.out = o.at(), g.lse = l.at(), g.dout = dout.at();
+    g.dq = dq.at(), g.dk = dk.at(), g.dv = dv.at();
+    g.scale = 0.3, g.window = s.window, g.causal = s.causal;
+    sqn_k_attention_grad h = g;
+    h.dtype = SQN_F64, h.q_start = q_start.data(), h.k_row = k_start.data(),
+    h.k_len = s.keys.data();
+    h.q = q.cpu(), h.k = k.cpu(), h.v = v.cpu(), h.out = o.cpu(), h.lse = l.cpu(),
+    h.dout = dout.cpu();
+    h.dq = dq.cpu(), h.dk = dk.cpu(), h.dv = dv.cpu();
+    check(sqn_cpu_attention_grad(&h, nullptr), "cpu");
+    check(sqn_cuda_attention_grad(&g, nullptr), "cuda");
+    dq.expect(("dq " + name).c_str(), 4);
+    dk.expect(("dk " + name).c_str(), 4);
+    dv.expect(("dv " + name).c_str(), 4);
+}
+
+void any_dim(sqn_dtype dtype) {
+    attend(dtype, {{1, 37, 0, 20}, {1, 37, 0, 20}, 4, 2, 10, 0, 1}, true);
+    attend(dtype, {{35, 6}, {35, 6}, 2, 2, 40, 7, 1}, true);
+    attend(dtype, {{5, 18}, {9, 40}, 3, 1, 8, 0, 0}, true);
+    attend(dtype, {{1, 2, 1}, {33, 70, 1}, 4, 1, 16, 20, 1}, false); /* a cache */
+}
+
+void tensor_cores(sqn_dtype dtype) {
+    for (int64_t dim : {64, 128}) {
+        attend(dtype, {{70, 1, 30}, {70, 1, 30}, 2, 1, dim, 0, 1}, true);
+        attend(dtype, {{66}, {66}, 1, 1, dim, 19, 1}, true);
+        attend(dtype, {{20}, {75}, 1, 1, dim, 0, 0}, true);
+        attend(dtype, {{1, 3}, {90, 129}, 2, 1, dim, 0, 1}, false);
+    }
+}
+} // namespace
+
+std::vector<kernel_case> attention_cases() {
+    return {{"attention", {SQN_F32, SQN_BF16, SQN_F16, SQN_F64}, any_dim},
+            {"attention_tensor_cores", {SQN_BF16, SQN_F16}, tensor_cores}};
+}
