@@ -38,18 +38,32 @@ end
 
 local repeated = cfg.fresh
 
+---What a training that was broken off needs to go on: its checkpoints, if the same was begun. Others are cleared away.
+local function words_to_resume(folder, begun, digest)
+  if #sq.train.checkpoints(folder) == 0 then return {} end
+  if not cfg.fresh and fs.read(begun) == digest then return { "resume=true" } end
+  check(fs.remove_tree(folder))
+  return {}
+end
+
 ---Runs a step unless its stamp says that the same was done before. `inputs` are the files that it reads, `made` is what
----it leaves behind.
+---it leaves behind. A training goes on from the checkpoint of the last run if an interrupt left one.
 local function step(title, made, inputs, words)
+  local name = made:sub(#cfg.out + 2):gsub("/", "-")
+  local stamp, begun, digest = out(".done/" .. name), out(".done/" .. name .. ".begun"), digest_of(words, inputs)
+  local done = not repeated and fs.exists(made) and fs.read(stamp) == digest
+  if words[1] == "sft" and not done then
+    table.move(words_to_resume(fs.dirname(made), begun, digest), 1, 1, #words + 1, words)
+  end
   local shown = {}
   for i, word in ipairs(words) do shown[i] = quote(word) end
   print(("\n%s\n%s sqlune %s"):format(term.style(title, "bold"), term.style("$", "cyan"), table.concat(shown, " ")))
-  local stamp, digest = out(".done/" .. made:sub(#cfg.out + 2):gsub("/", "-")), digest_of(words, inputs)
-  if not repeated and fs.exists(made) and fs.read(stamp) == digest then
+  if done then
     print(term.style("  unchanged since the last run: " .. made, "dim"))
     return
   end
   repeated = true -- what follows stands on this
+  check(fs.write(begun, digest))
   local _, how, code = os.execute(quote(program) .. " " .. table.concat(shown, " "))
   if how == "signal" then os.exit(128 + code, true) end
   if code ~= 0 then os.exit(code, true) end

@@ -161,4 +161,29 @@ return {
     t.eq(steps, { 1, 2 })
     t.ok(fs.exists(dir .. "/run/.saving-checkpoint-3"), text) -- not a checkpoint; the next run removes it
   end,
+
+  ["the quickstart goes on with the training that was broken off, not with that of other data"] = function()
+    local out = t.tmpdir() .. "/quickstart"
+    local words = ("'%s' quickstart out=%s train=120 test=12 sft_epochs=0.3 pretrain_epochs="):format(program, out)
+    local function started(epochs, signal, steps)
+      local wait = "until [ $(cat %s/base/metrics.jsonl 2>/dev/null | wc -l) -ge %d ] "
+        .. "|| ! kill -0 $p 2>/dev/null; do sleep 0.02; done; "
+      local stop = "c=$(ps -o pid= --ppid $p); g=$(ps -o pid= --ppid $c); kill -%s ${g:-$c}; wait $p"
+      return workshop.shell(("OMP_NUM_THREADS=1 %s%g 2>&1 & p=$!; "):format(words, epochs)
+        .. (wait .. stop):format(out, steps, signal))
+    end
+    local text, code = started(20, "INT", 2) -- the training gets it, as from a terminal; the quickstart ends with it
+    t.eq(code, 130, text)
+    t.ok(text:find "go on with resume=true", text)
+    local step = sq.train.checkpoints(out .. "/base")[1].step
+    t.ok(fs.write(out .. "/base/mark", ""))
+    text, code = started(20, "TERM", step + 2)
+    t.eq(code, 143, text)
+    t.ok(text:find "sft [^\n]* resume=true\n", text)
+    t.ok(fs.exists(out .. "/base/mark"), "the run's folder was kept")
+    text, code = workshop.shell(("OMP_NUM_THREADS=1 %s0.3"):format(words)) -- other settings: from the start
+    t.eq(code, 0, text)
+    t.ok(not text:find "resume=true", text)
+    t.ok(not fs.exists(out .. "/base/mark"), "the run's folder was cleared")
+  end,
 }
