@@ -1,9 +1,9 @@
 -- Answers of a language model: through an OpenAI-compatible endpoint, or from a local checkpoint.
 --
 -- Rules: the key comes from the environment (SQLUNE_LLM_KEY, OPENAI_API_KEY) or from `key`, and stands in no message,
--- file or cache; without an endpoint and a model there is one clear error. What may pass is tried again (no answer, 408,
--- 409, 425, 429, 5xx), after waits that double, or as long as the server says. Answers are kept on disk by the digest
--- of what was asked, so that a run that stopped goes on where it was.
+-- file or cache; without an endpoint and a model there is one clear error. What may pass is tried again (no answer,
+-- 408, 409, 425, 429, 5xx), after waits that double, or as long as the server says. Answers are kept on disk by the
+-- digest of what was asked, so that a run that stopped goes on where it was.
 local sq = require "sqlune"
 local fs, json = sq.fs, sq.json
 

@@ -90,6 +90,16 @@ static int l_load(lua_State *L) { /* load(path) -> schema | nil, message, code *
     return 1;
 }
 
+static int l_from_json(lua_State *L) { /* from_json(text) -> schema | nil, message, code */
+    size_t n;
+    sqn_err e = SQN_ERR_INIT;
+    const char *text = luaL_checklstring(L, 1, &n);
+    bind_box *box = bind_push_box(L, BIND_SCHEMA);
+    if (sqn_mschema_from_json(text, n, "schema", (sqn_schema **)&box->self, &e) != SQN_OK)
+        return bind_error(L, &e);
+    return 1;
+}
+
 static void release_buf(void *self) {
     sqn_buf_release(self);
     sqn_free(self);
@@ -282,8 +292,11 @@ static const bind_type schema_type = {"schema", release_schema, methods, NULL};
 static const bind_type parsed_type = {"parsed schema", release_parsed, NULL, NULL};
 static const bind_type text_type = {"text", release_buf, NULL, NULL};
 
-static const luaL_Reg functions[] = {
-    {"read", l_read}, {"load", l_load}, {"parse", l_parse}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"read", l_read},
+                                     {"load", l_load},
+                                     {"from_json", l_from_json},
+                                     {"parse", l_parse},
+                                     {NULL, NULL}};
 
 int l_open_schema(lua_State *L);
 int l_open_schema(lua_State *L) {

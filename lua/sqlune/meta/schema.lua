@@ -90,6 +90,13 @@ function schema.read(database, options) end
 ---@return string? code
 function schema.load(path) end
 
+---Makes a schema of the text that `json` gives: for changes to it in between.
+---@param text string
+---@return sqlune.schema.Schema? schema
+---@return string? message
+---@return string? code
+function schema.from_json(text) end
+
 ---Reads an M-Schema text. Never fails: odd text gives odd names or nothing.
 ---@param text string
 ---@return sqlune.schema.Parsed

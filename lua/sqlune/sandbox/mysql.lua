@@ -208,4 +208,17 @@ M.hungry = {
   "SELECT @@datadir, @@secure_file_priv",
 }
 
+---What the user might do if nothing here stood in the way: what it is, a query that says whether.
+M.rights = {}
+for _, right in ipairs {
+  { "change rows everywhere", "'INSERT', 'UPDATE', 'DELETE'" },
+  { "change tables everywhere", "'CREATE', 'ALTER', 'DROP'" },
+  { "read and write files of the server", "'FILE'" },
+  { "set the server, end sessions of others", "'SUPER', 'SYSTEM_VARIABLES_ADMIN', 'CONNECTION ADMIN'" },
+  { "make users", "'CREATE USER'" },
+} do
+  M.rights[#M.rights + 1] = { right[1], ([[SELECT COUNT(*) > 0 FROM information_schema.user_privileges WHERE grantee =
+    CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''') AND privilege_type IN (%s)]]):format(right[2]) }
+end
+
 return M
