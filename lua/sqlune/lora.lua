@@ -191,6 +191,18 @@ local function new(model, config, o)
   }, Adapter)
 end
 
+---Makes the adapter known to its model and switches it on; a failure leaves the model as it was.
+local function install(adapter)
+  local model, name = adapter.model, adapter.name
+  model.adapters = model.adapters or {}
+  local before = model.adapters[name]
+  model.adapters[name] = adapter
+  local ok, e = pcall(M.switch, model, name)
+  if ok then return adapter end
+  model.adapters[name] = before
+  error(e, 0)
+end
+
 ---@class sqlune.lora.Opts
 ---@field name? string    of the adapter on its model; "default"
 ---@field train? boolean  its tensors want gradients
@@ -208,10 +220,7 @@ function M.add(model, settings, o)
   local adapter, message, code = caught(function() return build(new(model, config_of.new(settings), o or {})) end)
   if not adapter then return nil, message, code end
   adapter.config.base_model_name_or_path = settings.base_model_name_or_path or model.folder
-  model.adapters = model.adapters or {}
-  model.adapters[adapter.name] = adapter
-  M.switch(model, adapter.name)
-  return adapter
+  return install(adapter)
 end
 
 ---Reads an adapter's folder onto a model and switches it on. Keys or shapes that do not match are an error.
@@ -237,10 +246,7 @@ function M.open(folder, model, o)
   adapter, message, code = caught(build, adapter)
   if not adapter then return nil, message, code end
   adapter.folder = folder
-  model.adapters = model.adapters or {}
-  model.adapters[adapter.name] = adapter
-  M.switch(model, adapter.name)
-  return adapter
+  return install(adapter)
 end
 
 ---Is this folder an adapter's?
@@ -277,11 +283,10 @@ end
 ---@param which string|false|table<string, number>
 ---@param factor? number
 function M.switch(model, which, factor)
-  local wanted = wanted_of(model, which, factor)
-  for _, linear in ipairs(model.parts.linears) do
-    local base = linear.base or { weight = linear.weight, bias = linear.bias }
-    linear.base = base
-    local weight, bias, parts = base.weight, base.bias, {}
+  local wanted, changes = wanted_of(model, which, factor), {}
+  for i, linear in ipairs(model.parts.linears) do
+    linear.base = linear.base or { weight = linear.weight, bias = linear.bias }
+    local weight, bias, parts = linear.base.weight, linear.base.bias, {}
     for _, entry in ipairs(wanted) do
       local part = entry[1].parts[linear]
       if part then
@@ -289,8 +294,11 @@ function M.switch(model, which, factor)
         if part.a then parts[#parts + 1] = { part, entry[2] } end
       end
     end
-    linear.weight, linear.bias = weight, bias
-    linear.adapter = #parts > 0 and layer.forward({ weight = weight, bias = bias }, parts) or nil
+    local run = #parts > 0 and layer.forward({ weight = weight, bias = bias }, parts) or false
+    changes[i] = { weight = weight, bias = bias or false, adapter = run }
+  end
+  for i, linear in ipairs(model.parts.linears) do -- everything is made: what follows cannot fail half-way
+    linear.weight, linear.bias, linear.adapter = changes[i].weight, changes[i].bias or nil, changes[i].adapter or nil
   end
   model.active = wanted
 end

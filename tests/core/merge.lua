@@ -114,6 +114,29 @@ cases["a tied head that is trained is written"] = function()
   t.ok(sq.safetensors.header(dir .. "/merged")["lm_head.weight"])
 end
 
+cases["a mixture of experts: what does not depend on the token"] = function()
+  local dir = workshop(all_linear())
+  do
+    local _s <close> = sq.scope()
+    local model = assert(models.load(dir .. "/base", { tokenizer = false }))
+    local adapter = sq.momq.attach(model, sq.momq.config({
+      momq_mode = "paper", dialects = { sqlite = 0, postgresql = 1 }, num_experts = 4, num_experts_per_tok = 1,
+      share_expert_num = 1, dialect_num = 2, lora_r = 2, lora_alpha = 4, lora_dropout = 0.0,
+      moe_lora_target_modules = { "down_proj" },
+    }, "momq"), { seed = 1 })
+    for _, x in pairs(adapter:files()) do
+      ops.copy_(x, x + sq.randn(x.shape, { seed = 5, stream = 1, offset = 0 }) * 0.05)
+    end
+    assert(fs.remove_tree(dir .. "/adapter"))
+    assert(adapter:save(dir .. "/adapter"))
+  end
+  local c = merged(dir, "merged")
+  t.ok(c.difference <= 1e-4 and c.largest > 1)
+  local names = sq.safetensors.header(dir .. "/merged")
+  t.ok(names["model.embed_tokens.weight"] and not names["model.layers.0.self_attn.q_proj.lora_A"])
+  t.eq(t.ok(json.read(dir .. "/merged/config.json")).use_moe_lora, true) -- the routed experts are still there
+end
+
 cases["what is refused leaves nothing behind"] = function()
   local dir = workshop(all_linear())
   local function refused(settings, wanted)

@@ -127,6 +127,20 @@ local tests = {
     sweep("load", function() return assert(sq.models.load(folder, { train = true, tokenizer = false })) end)
   end,
 
+  ["an adapter: made, saved, opened, switched"] = function()
+    local folder = t.tmpdir()
+    local settings = { r = 2, target_modules = { "q_proj", "down_proj" }, use_dora = true, bias = "all" }
+    local model = assert(sq.models.from_config(config))
+    sweep("add", function()
+      local _s <close> = sq.scope()
+      return assert(sq.lora.add(model, settings, { train = true }))
+    end)
+    local adapter = assert(sq.lora.add(model, { r = 2, target_modules = { "q_proj" }, init_lora_weights = "pissa" }))
+    sweep("save", function() assert(adapter:save(folder)) end)
+    sweep("open", function() return assert(sq.lora.open(folder, model, { name = "other" })) end)
+    sweep("switch", function() model:adapter { default = 1, other = 0.5 } end)
+  end,
+
   ["generation"] = function()
     local model = assert(sq.models.from_config(config))
     sweep("generate", function()
