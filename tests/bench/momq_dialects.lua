@@ -1,7 +1,7 @@
 -- MoMQ against plain LoRA on the example in three dialects: the same base, questions, steps and number of trained
 -- parameters; answers executed on SQLite, PostgreSQL and MariaDB. Prints the table of docs/momq.md.
 --
---   sqlune tests/bench/momq_dialects.lua base=build/quickstart/base [seeds=3 train=1500 …]
+--   sqlune tests/bench/momq_dialects.lua base=build/quickstart/base [seeds=3 train=800 …]
 --
 -- What is there already is not done again. Servers: those of tests/servers.lua.
 package.path = "./?.lua;" .. package.path
@@ -19,7 +19,8 @@ local cfg = config.parse(arg, {
   test  = config.integer("held-out questions, asked in every dialect", 200, { min = 1 }),
   epochs = config.number("passes over the data", 2.0, { min = 0.01 }),
   lr     = config.number("of both methods", 4e-3, { min = 0 }),
-  stage  = config.one_of({ "all", "data", "report" }, "data: no training; report: nothing but the tables", "all"),
+  stage  = config.one_of({ "all", "data", "LoRA", "MoMQ", "report" },
+    "one stage alone: the questions, a method's training and answers, the tables", "all"),
 })
 
 local DIALECTS = { "sqlite", "postgresql", "mysql" }
@@ -81,17 +82,22 @@ if cfg.stage == "data" then return end
 
 local function folder(method, seed) return out(method.name:lower() .. "-" .. seed) end
 
-for seed = 1, cfg.stage == "report" and 0 or cfg.seeds do
+local function train(seed, method)
+  local to = folder(method, seed)
+  run(fs.join(to, "model.safetensors"), "sft", "model=" .. cfg.base, "data=" .. out "train.json", "out=" .. to,
+    "seed=" .. seed, "epochs=" .. cfg.epochs, "lr=" .. cfg.lr, "batch_tokens=1600", "max_length=512", "warmup=0.05",
+    "beta2=0.99", "weight_decay=0.1", "save_every=0", "momq.enabled=true", "momq.lora_dropout=0",
+    "momq.dialects=sqlite=0,postgresql=1,mysql=2", table.unpack(method.settings))
+  run(fs.join(to, "predictions.json"), "infer", "model=" .. to, "data=" .. out "test.json",
+    "out=" .. fs.join(to, "predictions.json"), "max_tokens=100")
+end
+
+for seed = 1, cfg.seeds do
   for _, method in ipairs(METHODS) do
-    local to = folder(method, seed)
-    run(fs.join(to, "model.safetensors"), "sft", "model=" .. cfg.base, "data=" .. out "train.json", "out=" .. to,
-      "seed=" .. seed, "epochs=" .. cfg.epochs, "lr=" .. cfg.lr, "batch_tokens=1600", "max_length=512", "warmup=0.05",
-      "beta2=0.99", "weight_decay=0.1", "save_every=0", "momq.enabled=true", "momq.lora_dropout=0",
-      "momq.dialects=sqlite=0,postgresql=1,mysql=2", table.unpack(method.settings))
-    run(fs.join(to, "predictions.json"), "infer", "model=" .. to, "data=" .. out "test.json",
-      "out=" .. fs.join(to, "predictions.json"), "max_tokens=100")
+    if cfg.stage == "all" or cfg.stage == method.name then train(seed, method) end
   end
 end
+if cfg.stage ~= "all" and cfg.stage ~= "report" then return end
 
 ---------------------------------------------------------------------------------------------------- evaluation
 
