@@ -26,6 +26,29 @@ local function one_of(list, leaf)
   return false
 end
 
+---Experts that a layer of this name gets: 1 is plain LoRA, nil nothing.
+local function experts_of(c, name)
+  local leaf = name:match "[^.]+$"
+  if one_of(c.moe_lora_target_modules, leaf) then return c.num_experts end
+  return one_of(c.lora_target_modules, leaf) and 1 or nil
+end
+
+---Numbers that would be trained on a model.
+---@param model sqlune.Model
+---@param c sqlune.momq.Config
+---@return integer
+function M.size(model, c)
+  local total, trained = 0, M.trained(c)
+  for _, linear in ipairs(model.parts.linears) do
+    local experts = experts_of(c, linear.name)
+    if experts then total = total + layers.size(linear, c, experts) end
+  end
+  for _, name in ipairs(model.parts.names) do
+    if trained(name) then total = total + model.parts.by_name[name]:numel() end
+  end
+  return total
+end
+
 ---Whether a parameter of the base is trained: for models.load's `train`.
 ---@param c sqlune.momq.Config
 ---@return fun(name: string): boolean
@@ -48,10 +71,10 @@ function M.attach(model, c, o)
   for _, linear in ipairs(model.parts.linears) do
     local leaf = linear.name:match "[^.]+$"
     leaves[leaf] = true
-    local experts = one_of(c.moe_lora_target_modules, leaf)
-    if experts or one_of(c.lora_target_modules, leaf) then
+    local experts = experts_of(c, linear.name)
+    if experts then
       used[leaf] = true
-      local layer = layers.new(linear, c, experts and c.num_experts or 1, random, o and o.seed or 1)
+      local layer = layers.new(linear, c, experts, random, o and o.seed or 1)
       self.layers[#self.layers + 1] = layer
       linear.adapter = function(x, at) return layer:run(x, at) end
     end

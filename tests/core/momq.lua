@@ -116,6 +116,9 @@ return {
       local _s <close> = sq.scope()
       local dir = t.tmpdir()
       assert(base("qwen2"):save(dir .. "/base"))
+      local plain = base "qwen2"
+      local promised = momq.size(plain, momq.config(settings(more)))
+      t.eq(promised, momq.attach(plain, momq.config(settings(more))):size())
       local model = assert(models.load(dir .. "/base"))
       local adapter = attach(model, more)
       local want = logits_of(model, prompts[1]):totable()

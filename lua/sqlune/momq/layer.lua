@@ -206,6 +206,21 @@ local function shapes(self)
   return list
 end
 
+---Trained numbers of a layer, without making them.
+---@param linear sqlune.nn.Linear
+---@param c sqlune.momq.Config
+---@param experts integer
+---@return integer
+function M.size(linear, c, experts)
+  local total = 0
+  for _, spec in ipairs(shapes { linear = linear, c = c, experts = experts }) do
+    local n = 1
+    for _, size in ipairs(spec[2]) do n = n * size end
+    total = total + n
+  end
+  return total
+end
+
 ---Tensors of the layer with their names in a file: each expert by itself, as a view.
 ---@return table<string, userdata>
 function Layer:files()

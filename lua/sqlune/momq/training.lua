@@ -90,12 +90,19 @@ function Training:attach(model)
   return adapter
 end
 
----The recipe's settings as optim.adamw takes them, with the routers' own rate.
+---What is going to be trained: numbers, and bytes of each.
+---@param model sqlune.Model
+---@return integer numbers
+---@return integer bytes
+function Training:size(model) return momq.size(model, self.c), model.dtype == "bf16" and 2 or 4 end
+
+---The recipe's settings as optim.adamw takes them, with the routers' own rate; in compat mode everything decays.
 ---@param cfg table
 ---@return sqlune.optim.AdamWOpts
 function Training:optimizer(cfg)
   local function rate_of(name) return name:find "_gate$" and self.o.rate or nil end
-  return setmetatable({ rate_of = rate_of }, { __index = cfg })
+  local function all() return true end
+  return setmetatable({ rate_of = rate_of, decay_of = self.c.momq_mode == "compat" and all or nil }, { __index = cfg })
 end
 
 ---Adds the routers' numbers of a step to its log entry.
