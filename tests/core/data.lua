@@ -145,6 +145,27 @@ return {
     t.eq(#list, 20)
   end,
 
+  ["the example that fails, and what the recipe says"] = function()
+    local dir, program = folder(), fs.realpath "/proc/self/exe"
+    for _, file in ipairs { "examples/my_augment.lua", "examples/wrong_augment.lua" } do
+      local lines = select(2, assert(fs.read(file)):gsub("\n", "\n"))
+      t.ok(lines < 30, file)
+      local command = "'%s' assemble %s/datasets.json out=%s/o.json augment=%s --quiet 2>&1; echo $?"
+      local pipe = assert(io.popen(command:format(program, dir, dir, file)))
+      local text = pipe:read "a"
+      pipe:close()
+      if file:find "my_" then
+        t.ok(text:find "20 conversations" and text:find "0\n$", text)
+      else
+        t.ok(text:find("sqlune assemble: examples/wrong_augment.lua:11: ", 1, true), text)
+        t.ok(text:find "items.json: item 1 %(line 2%): it dropped customer.name, which the SQL needs: SELECT", text)
+        t.ok(text:find "\nA right one looks like this:\n  return function%(sample, rng%)\n", text)
+        t.ok(text:find "\n1\n$", text)
+        t.ok(not text:find "traceback")
+      end
+    end
+  end,
+
   ["where databases are"] = function()
     local dir = t.tmpdir()
     assert(fs.mkdir(dir .. "/db/a"))
