@@ -46,7 +46,8 @@ return {
         postgresql = "SELECT STRING_AGG(DISTINCT CAST(a AS TEXT), ','), CASE WHEN b > 1 THEN 'x' ELSE 'y' END FROM t" },
       { "SELECT max(a, b), max(c), round(d, 2), length(e) FROM t WHERE f LIKE 'a%'",
         mysql = "SELECT GREATEST(a, b), max(c), round(d, 2), CHAR_LENGTH(e) FROM t WHERE f LIKE 'a%'",
-        postgresql = "SELECT GREATEST(a, b), max(c), ROUND(CAST(d AS NUMERIC), 2), length(e) FROM t WHERE f ILIKE 'a%'" },
+        postgresql = "SELECT GREATEST(a, b), max(c), ROUND(CAST(d AS NUMERIC), 2), length(e) FROM t "
+          .. "WHERE f ILIKE 'a%'" },
       { "SELECT date(d, '-1 year'), instr(a, 'b') FROM t",
         mysql = "SELECT DATE(d - INTERVAL 1 YEAR), instr(a, 'b') FROM t",
         postgresql = "SELECT CAST(CAST(d AS DATE) - INTERVAL '1 year' AS DATE), STRPOS(a, 'b') FROM t" },
@@ -55,7 +56,8 @@ return {
       { "SELECT a FROM t WHERE a GLOB 'x*'", mysql = "-", postgresql = "-" },
       { "SELECT a FROM t FULL JOIN u ON t.a = u.a", mysql = "-", postgresql = "=" },
     })
-    t.eq(translate.statement("SELECT a / b FROM t", "sqlite", "mysql"), { "SELECT a / b FROM t", "SELECT a DIV b FROM t" })
+    t.eq(translate.statement("SELECT a / b FROM t", "sqlite", "mysql"),
+      { "SELECT a / b FROM t", "SELECT a DIV b FROM t" })
   end,
 
   ["from PostgreSQL"] = function()
@@ -73,7 +75,8 @@ return {
         mysql = "SELECT DATE_FORMAT(d, '%Y-%m-%d %H:%i:%s') FROM t" },
       { "SELECT a FROM t WHERE d > CURRENT_DATE - INTERVAL '30 days'", sqlite = "-",
         mysql = "SELECT a FROM t WHERE d > CURRENT_DATE - INTERVAL 30 DAY" },
-      { "SELECT $$it's$$, \"A b\" FROM t", sqlite = "SELECT 'it''s', \"A b\" FROM t", mysql = "SELECT 'it''s', `A b` FROM t" },
+      { "SELECT $$it's$$, \"A b\" FROM t", sqlite = "SELECT 'it''s', \"A b\" FROM t",
+        mysql = "SELECT 'it''s', `A b` FROM t" },
       { "SELECT date_trunc('month', d) FROM t", sqlite = "-", mysql = "-" },
       { "SELECT a FROM t ORDER BY a NULLS FIRST", sqlite = "=", mysql = "-" },
     })
@@ -91,7 +94,8 @@ return {
       { "SELECT GROUP_CONCAT(a SEPARATOR '/') FROM t WHERE a <=> NULL AND b REGEXP 'x' # c\n",
         sqlite = "SELECT GROUP_CONCAT(a, '/') FROM t WHERE a IS NULL AND b REGEXP 'x'",
         postgresql = "SELECT STRING_AGG(CAST(a AS TEXT), '/') FROM t WHERE a IS NOT DISTINCT FROM NULL AND b ~* 'x'" },
-      { "SELECT CAST(a AS SIGNED), CAST(b AS CHAR(5)) FROM t", sqlite = "SELECT CAST(a AS INTEGER), CAST(b AS TEXT) FROM t",
+      { "SELECT CAST(a AS SIGNED), CAST(b AS CHAR(5)) FROM t",
+        sqlite = "SELECT CAST(a AS INTEGER), CAST(b AS TEXT) FROM t",
         postgresql = "SELECT CAST(a AS BIGINT), CAST(b AS TEXT) FROM t" },
       { "SELECT DATEDIFF(a, b) FROM t", sqlite = "-", postgresql = "-" },
     })
@@ -102,13 +106,15 @@ return {
     t.ok(select(2, translate.statement("SELECT 1", "sqlite", "oracle")):find "no translation of 'oracle'")
     t.eq(translate.statement("SELECT 1", "mysql", "mysql"), { "SELECT 1" })
     local rng = require("sqlune").random.stream(3, "texts")
-    local pieces = { "SELECT ", "(", ")", ",", "a", "||", "::", "LIMIT ", "CAST", "strftime", "'%Y'", "/", "FETCH ", "'",
-      "INTERVAL ", "1", ".", " ", "IF", "::date", "EXTRACT", "GROUP_CONCAT", "DATE" }
+    local dialects = { "sqlite", "postgresql", "mysql" }
+    local pieces = { "SELECT ", "(", ")", ",", "a", "||", "::", "LIMIT ", "CAST", "strftime", "'%Y'", "/", "FETCH ",
+      "'", "INTERVAL ", "1", ".", " ", "IF", "::date", "EXTRACT", "GROUP_CONCAT", "DATE" }
     for _ = 1, 2000 do
       local parts = {}
       for i = 1, rng:integer(0, 12) do parts[i] = rng:choice(pieces) end
-      for _, from in ipairs { "sqlite", "postgresql", "mysql" } do
-        for _, to in ipairs { "sqlite", "postgresql", "mysql" } do translate.statement(table.concat(parts), from, to) end
+      local text = table.concat(parts)
+      for _, from in ipairs(dialects) do
+        for _, to in ipairs(dialects) do translate.statement(text, from, to) end
       end
     end
   end,
