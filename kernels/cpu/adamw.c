@@ -24,11 +24,16 @@ static inline sqn_bf16 store_stochastic(float x, uint32_t bits16) {
 /* Elements [first, first + n) of a bf16 parameter; first is a multiple of 8. */
 static void store_block_stochastic(const sqn_k_adamw *a, int64_t first, int64_t n, const float *w) {
     sqn_bf16 *p = (sqn_bf16 *)a->param + first;
-    for (int64_t i = 0; i < n; i += 8) {
-        sqn_philox r = sqn_philox_at(a->seed, a->stream, a->offset + (uint64_t)(first + i) / 8);
-        for (int64_t j = 0; j < 8 && i + j < n; j++)
-            p[i + j] = store_stochastic(w[i + j], (r.v[j / 2] >> (j % 2 ? 16 : 0)) & 0xffffu);
+    uint32_t words[BLOCK / 2];
+    const uint64_t position = a->offset + (uint64_t)first / 8;
+    const int64_t groups = (n + 7) / 8;
+#pragma omp simd
+    for (int64_t k = 0; k < groups; k++) {
+        sqn_philox r = sqn_philox_at(a->seed, a->stream, position + (uint64_t)k);
+        for (int j = 0; j < 4; j++) words[4 * k + j] = r.v[j];
     }
+    for (int64_t i = 0; i < n; i++)
+        p[i] = store_stochastic(w[i], (words[i / 2] >> (16 * (i % 2))) & 0xffffu);
 }
 
 #define EACH_FLOAT "kernels/cpu/adamw.inc"

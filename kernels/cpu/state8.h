@@ -5,6 +5,10 @@
  * [10^(i-7), 10^(i-6)), i = 0 … 6, each divided into 2^i (signed, either sign) or 2^(i+1) equal
  * parts of which the middle is the value. Codes count the values in rising order. A number takes
  * the nearest value; of two equally near ones the smaller in magnitude.
+ *
+ * To encode, the upper 16 bits of a magnitude (its exponent and 7 bits of mantissa) look up the
+ * code of the least number that has them; among numbers that share these bits at most one more code
+ * begins.
  */
 #ifndef SQN_CPU_STATE8_H
 #define SQN_CPU_STATE8_H
@@ -12,54 +16,70 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <string.h>
 
-static float state8_signed[256], state8_unsigned[256];
+enum {
+    STATE8_FIRST = 103 << 7, /* upper bits of 2^-24: below that all is 0 */
+    STATE8_STARTS = (127 << 7) - STATE8_FIRST + 1,
+};
+
+typedef struct state8 {
+    float value[256], middle[256]; /* middle: between this value and the next */
+    int zero;                      /* code of 0 */
+    int32_t start[STATE8_STARTS];  /* 32 bits: the loop over them vectorises */
+} state8;
+
+static state8 state8_signed = {.zero = 127}, state8_unsigned = {.zero = 0};
 static pthread_once_t state8_made = PTHREAD_ONCE_INIT;
+
+static void state8_finish(state8 *s) {
+    s->value[s->zero] = 0;
+    s->value[255] = 1;
+    for (int c = s->zero; c < 255; c++) s->middle[c] = 0.5f * (s->value[c] + s->value[c + 1]);
+    s->middle[255] = INFINITY;
+    int code = s->zero;
+    for (uint32_t b = 0; b < STATE8_STARTS; b++) {
+        uint32_t bits = (b + STATE8_FIRST) << 16;
+        float least;
+        memcpy(&least, &bits, sizeof least);
+        while (least > s->middle[code]) code++;
+        s->start[b] = b ? code : s->zero;
+    }
+}
 
 static void state8_make(void) {
     double unit = 1e-6;
     for (int i = 0; i < 7; i++, unit *= 10) {
         const int parts = 2 << i, half = 1 << i;
         for (int k = 0; k < parts; k++)
-            state8_unsigned[parts - 1 + k] = (float)(unit * (0.1 + 0.9 * (k + 0.5) / parts));
+            state8_unsigned.value[parts - 1 + k] = (float)(unit * (0.1 + 0.9 * (k + 0.5) / parts));
         for (int k = 0; k < half; k++) {
             float v = (float)(unit * (0.1 + 0.9 * (k + 0.5) / half));
-            state8_signed[127 + half + k] = v;
-            state8_signed[127 - half - k] = -v;
+            state8_signed.value[127 + half + k] = v;
+            state8_signed.value[127 - half - k] = -v;
         }
     }
-    state8_unsigned[0] = state8_signed[127] = 0;
-    state8_unsigned[255] = state8_signed[255] = 1;
-}
-
-/* Place of the value nearest to x in [0, 1] among the codes from `zero` on: `values[zero]` is 0. */
-static inline int state8_nearest(float x, const float *values, int zero, int is_signed) {
-    int decade =
-        (x >= 1e-6f) + (x >= 1e-5f) + (x >= 1e-4f) + (x >= 1e-3f) + (x >= 1e-2f) + (x >= 1e-1f);
-    static const float up[7] = {1e6f, 1e5f, 1e4f, 1e3f, 1e2f, 1e1f, 1e0f};
-    int parts = (is_signed ? 1 : 2) << decade;
-    float part = (x * up[decade] - 0.1f) * (1.0f / 0.9f) * (float)parts;
-    int k = part > 0 ? (int)part : 0,
-        code = zero + parts - (is_signed ? 0 : 1) + (k < parts ? k : parts);
-    if (code > 255) code = 255;
-    /* At the ends of a decade a neighbour may be nearer. */
-    while (code < 255 && values[code + 1] - x < x - values[code]) code++;
-    while (code > zero && x - values[code - 1] <= values[code] - x) code--;
-    return code;
+    state8_finish(&state8_unsigned);
+    state8_finish(&state8_signed);
 }
 
 /* Codes of n numbers; gives their scale, the largest magnitude. */
-static inline float state8_encode(const float *x, int64_t n, const float *values, int is_signed,
-                                  uint8_t *codes) {
+static inline float state8_encode(const float *x, int64_t n, const state8 *s, uint8_t *codes) {
     float scale = 0;
+#pragma omp simd reduction(max : scale)
     for (int64_t i = 0; i < n; i++) scale = fabsf(x[i]) > scale ? fabsf(x[i]) : scale;
     const float inverse = scale > 0 ? 1.0f / scale : 0;
+    const int mirror = 2 * s->zero; /* of a code's negative; there is no -1 */
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float share = fabsf(x[i]) * inverse;
-        if (!(share <= 1)) share = 1; /* also what is not a number */
-        int code = state8_nearest(share, values, is_signed ? 127 : 0, is_signed);
-        if (is_signed && x[i] < 0) code = code == 255 ? 0 : 254 - code; /* there is no -1 */
-        codes[i] = (uint8_t)code;
+        share = share < 1 ? share : 1; /* also what is not a number */
+        uint32_t bits;
+        memcpy(&bits, &share, sizeof bits);
+        int b = (int)(bits >> 16) - STATE8_FIRST, code = s->start[b < 0 ? 0 : b];
+        code += share > s->middle[code];
+        int below = mirror - code < 0 ? 0 : mirror - code;
+        codes[i] = (uint8_t)(mirror && x[i] < 0 ? below : code);
     }
     return scale;
 }
