@@ -55,7 +55,10 @@ function M.sft(dir, out, settings, prefix)
 end
 
 ---Digest of the weights that a run ended with.
-function M.weights(dir, out) return t.ok(fs.sha256(fs.join(dir, out, "model.safetensors"))) end
+function M.weights(dir, out)
+  local adapter = fs.join(dir, out, "adapter_model.safetensors")
+  return t.ok(fs.sha256(fs.exists(adapter) and adapter or fs.join(dir, out, "model.safetensors")))
+end
 
 ---Entries of a run's metrics.jsonl.
 function M.entries(dir, out)

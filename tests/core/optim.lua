@@ -81,6 +81,19 @@ cases["8-bit states follow the formulas in f64"] = function()
   end
 end
 
+cases["codes are the nearest values"] = function() -- the values are bitsandbytes 0.50's, to 1.5e-7
+  local n = 4096
+  local x = {}
+  for i = 1, n do x[i] = 0 end
+  local numbers = { 1, -1, 0.5, -0.5, 0.1, 0.0999, 1e-3, -1e-5, 3e-7, 1e-7, -2e-7, 0.996, 0.997 }
+  table.move(numbers, 1, #numbers, 1, x)
+  local p, m = sq.zeros { n }, sq.full({ n }, 127, { dtype = "u8" })
+  ops.adamw8_({ p }, { sq.tensor(x) }, { m }, { sq.zeros({ n }, { dtype = "u8" }) }, nil, { sq.zeros { n // 256 } },
+    { sq.zeros { n // 256 } }, { lr = 0, beta1 = 0, beta2 = 0.9, eps = 1e-8, weight_decay = 0, step = 1 })
+  local codes, list = m:totable(), values(true)
+  for i = 1, 20 do t.eq(codes[i], nearest(list, x[i]) - 1, "number " .. i) end
+end
+
 cases["8-bit states: small tensors keep full ones, memory is a quarter"] = function()
   local big, small = sq.zeros({ 64, 64 }, { requires_grad = true }), sq.zeros({ 64 }, { requires_grad = true })
   local optimizer = optim.adamw({ "big", "small" }, { big, small }, { states = "8bit" })

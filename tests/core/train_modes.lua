@@ -25,8 +25,9 @@ local function check_resume(dir, name, settings)
     for _, c in ipairs(sq.train.checkpoints(fs.join(dir, out))) do
       if c.step > stop then t.ok(fs.remove_tree(c.path)) end
     end
-    t.ok(fs.remove(fs.join(dir, out, "model.safetensors")))
-    fs.remove(fs.join(dir, out, "best.json"))
+    for _, file in ipairs { "model.safetensors", "adapter_model.safetensors", "best.json" } do
+      fs.remove(fs.join(dir, out, file))
+    end
     ran(dir, out, ("%s save_every=%d resume=true"):format(settings, stop))
     t.eq(weights(dir, out), weights(dir, name), out)
     local again = workshop.entries(dir, out)
@@ -48,6 +49,8 @@ local modes = {
   ["checkpointed layers"] = "loss.checkpointing=true loss.neftune=5",
   ["tokens from a cache"] = "cache=DIR/cache batching=best_fit",
   ["data sets with weights"] = "data=DIR/mixture.lua cache=DIR/cache",
+  ["an adapter, checkpointed, evaluated, the best one"] = "lora.rank=4 lora.dropout=0.2 loss.checkpointing=true "
+    .. "lr=0.003 eval.data=DIR/data.json eval.every=3 eval.best=loss",
   ["evaluated, stopped early"] = "eval.data=DIR/data.json eval.every=3 eval.db=DIR/shop.sqlite eval.max_tokens=8 "
     .. "eval.limit=4 eval.best=-loss eval.patience=1 schedule=constant lr=0.05",
 }
@@ -60,6 +63,20 @@ for name, settings in pairs(modes) do
     local items = t.ok(json.read(dir .. "/data.json"))
     t.ok(json.write(dir .. "/second.json", json.array(table.move(items, 1, 10, 1, {}))))
     check_resume(dir, "run", (settings:gsub("DIR", dir)))
+  end
+end
+
+cases["killed on the way, the best model is the same"] = function()
+  local dir = workshop.new()
+  local settings = ("epochs=4 lr=0.1 schedule=constant save_every=1 eval.data=%s/data.json eval.every=1 eval.best=loss")
+    :format(dir)
+  ran(dir, "whole", settings)
+  t.ok(t.ok(json.read(dir .. "/whole/best.json")).step < #workshop.entries(dir, "whole"), "the last one is the best")
+  for _, delay in ipairs { 0.1, 0.2, 0.4 } do
+    local out = "killed" .. delay
+    sft(dir, out, settings, ("timeout -s KILL %g"):format(delay))
+    ran(dir, out, settings .. (fs.is_dir(fs.join(dir, out)) and " resume=true" or ""))
+    t.eq(weights(dir, out), weights(dir, "whole"), out)
   end
 end
 
@@ -249,6 +266,37 @@ cases["a cache gives the samples that reading gives, and is made anew when it is
   assert(fs.write(dir .. "/bad.json", '[{"conversations": 3}]'))
   t.fails(function() return cache.read(dir .. "/bad.json", tokenizer, template, o) end, "bad%.json: item 1")
   t.eq(#t.ok(fs.list(o.folder)), 3, "nothing half-written stays")
+end
+
+cases["two runs make one cache at once, and a reader keeps no samples in memory"] = function()
+  local dir = workshop.new()
+  local items = t.ok(json.read(dir .. "/data.json"))
+  local many = json.array {}
+  for i = 1, 2000 do many[i] = items[i % #items + 1] end
+  t.ok(json.write(dir .. "/many.json", many))
+  local one = ("'%s' sft model=%s/model data=%s/many.json cache=%s/cache out=%s/x dry_run=true --quiet"):format(
+    workshop.program, dir, dir, dir, dir)
+  local text, code = workshop.shell(("%s > %s/a & %s > %s/b; wait; cat %s/a %s/b"):format(one, dir, one, dir, dir, dir))
+  t.eq(code, 0, text)
+  t.eq(select(2, text:gsub("2000 samples", "")), 2, text)
+  t.eq(#t.ok(fs.list(dir .. "/cache")), 2)
+  local tokenizer = t.ok(sq.tokenizer.load(dir .. "/model"))
+  local template = t.ok(sq.data.conversations.template(dir .. "/model"))
+  local o = { folder = dir .. "/cache", model = dir .. "/model", max_length = 4096, context = math.maxinteger,
+    mask = "answers" }
+  local function kept(read)
+    collectgarbage()
+    collectgarbage()
+    local before = collectgarbage "count"
+    local samples = t.ok(read(dir .. "/many.json", tokenizer, template, o))
+    collectgarbage()
+    collectgarbage()
+    t.eq(#samples, 2000)
+    return collectgarbage "count" - before
+  end
+  local cached = kept(sq.data.cache.read)
+  t.ok(cached < 0.15 * kept(sq.data.conversations.read), cached .. " KiB")
+  t.eq(#t.ok(fs.list(dir .. "/cache")), 2, "the same cache")
 end
 
 cases["a list of data sets that is wrong"] = function()
