@@ -146,6 +146,8 @@ static int l_index(lua_State *L) {
         lua_pushliteral(L, "cpu");
     } else if (strcmp(key, "ndim") == 0) {
         lua_pushinteger(L, t->ndim);
+    } else if (strcmp(key, "version") == 0) {
+        lua_pushinteger(L, t->storage->version);
     } else if (strcmp(key, "requires_grad") == 0) {
         lua_pushboolean(L, t->requires_grad);
     } else if (strcmp(key, "grad") == 0) {

@@ -147,6 +147,25 @@ cases["switching: one, several, scaled, none"] = function()
   t.fails(function() model:adapter "three" end, "no adapter 'three'")
 end
 
+cases["what is kept between forwards follows a write into the adapter"] = function()
+  local _s <close> = sq.scope()
+  local model = model_of {}
+  local adapter = assert(lora.add(model, { r = 2, target_modules = QV, use_dora = true }, { train = true }))
+  stir(adapter, 1)
+  local before = values(model)
+  t.eq(values(model), before)
+  stir(adapter, 2)
+  local after = values(model)
+  t.ok(distance(sq.tensor(before), sq.tensor(after)) > 0.01)
+  logits(model):sum():backward() -- the norms are made anew here
+  t.eq(values(model), after)
+  sq.optim.adamw(adapter:names(), adapter:parameters(), {}):step(0.1)
+  local stepped = values(model)
+  model:adapter(false)
+  model:adapter "default" -- nothing is kept over a switch
+  t.eq(values(model), stepped)
+end
+
 cases["saved and opened, every kind"] = function()
   for i, settings in ipairs {
     { r = 4, lora_alpha = 6, target_modules = QV },

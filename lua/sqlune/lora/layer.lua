@@ -42,8 +42,25 @@ function M.norms(weight, a, b, scale)
   end)
 end
 
-local function trained(part)
-  return part.a.requires_grad or part.b.requires_grad or part.magnitude and part.magnitude.requires_grad
+---What make() gives, kept until one of the tensors that it reads is written into; never while gradients are recorded.
+---@param sources userdata[]
+---@param make fun(): userdata, userdata?
+---@return fun(): userdata, userdata?
+local function kept(sources, make)
+  local versions, first, second
+  return function()
+    if sq.grad_enabled() then return make() end
+    local now = 0
+    for _, x in ipairs(sources) do now = now + x.version end -- each only rises
+    if versions ~= now then
+      local _s <close> = sq.scope()
+      first, second = make()
+      first:keep()
+      if second then second:keep() end
+      versions = now
+    end
+    return first, second
+  end
 end
 
 ---Random numbers for a mask over x: (seed, offset); the state moves on, so a recomputed layer finds them again.
@@ -64,16 +81,12 @@ end
 
 ---y = m / n * (W + scale B A) x + bias, n the norms of the rows, held constant in backward.
 local function with_magnitude(base, part, factor)
-  local ready -- m / n of an adapter that is not trained
+  local wide = part.magnitude.dtype
+  local gain_of = kept({ part.a, part.b, part.magnitude, base.weight }, function()
+    return part.magnitude / M.norms(base.weight, part.a, part.b, part.scale * factor):to(wide)
+  end)
   return function(x, at)
-    local y = ops.lora_linear(x, base.weight, nil, part.a, part.b, options(part, factor, x, at))
-    local gain = ready
-    if not gain then
-      gain = part.magnitude / M.norms(base.weight, part.a, part.b, part.scale * factor):to(part.magnitude.dtype)
-      if not trained(part) then ready = gain:keep() end
-    end
-    local wide = part.magnitude.dtype
-    y = y:to(wide) * gain
+    local y = ops.lora_linear(x, base.weight, nil, part.a, part.b, options(part, factor, x, at)):to(wide) * gain_of()
     if base.bias then y = y + base.bias:to(wide) end
     return y:to(x.dtype)
   end
@@ -98,11 +111,12 @@ local function joined(parts)
 end
 
 local function several(base, parts)
-  local any, drops = false, false
+  local sources, drops = {}, false
   for _, entry in ipairs(parts) do
-    any, drops = any or trained(entry[1]), drops or (entry[1].dropout or 0) > 0
+    sources[#sources + 1], sources[#sources + 2] = entry[1].a, entry[1].b
+    drops = drops or (entry[1].dropout or 0) > 0
   end
-  local a, b
+  local pair_of = kept(sources, function() return joined(parts) end)
   return function(x, at)
     if drops and at and at.training then
       local y = ops.linear(x, base.weight, base.bias)
@@ -114,15 +128,7 @@ local function several(base, parts)
       end
       return y
     end
-    if any then return ops.lora_linear(x, base.weight, base.bias, joined(parts)) end
-    if not a then
-      sq.no_grad(function()
-        local _s <close> = sq.scope()
-        a, b = joined(parts)
-        a, b = a:keep(), b:keep()
-      end)
-    end
-    return ops.lora_linear(x, base.weight, base.bias, a, b)
+    return ops.lora_linear(x, base.weight, base.bias, pair_of())
   end
 end
 

@@ -23,6 +23,7 @@ local tensor = {}
 ---@field dtype sqlune.dtype
 ---@field device string
 ---@field ndim integer
+---@field version integer         rises with every write into its memory: what was computed from it may be out of date
 ---@field requires_grad boolean   may be set on tensors that no operator made
 ---@field grad sqlune.Tensor?     may be set to nil, or to a tensor as backward would make it (f32 for bf16)
 local Tensor = {}
