@@ -504,7 +504,7 @@ static sqn_status mysql_next(sqn_conn *conn, const sqn_cell **row, sqn_err *e) {
         return SQN_OK;
     }
     if (got == NULL) c->unfinished = false;
-    if (status != SQN_OK) mysql_finish(conn);
+    mysql_finish(conn);
     return status;
 }
 

@@ -151,7 +151,7 @@ return {
     refused("SQLUNE_IO", "cannot connect", db:query "SELECT 1")
     module.again(server)
     t.eq(value(db, "SELECT 2"), 2)
-    os.execute(("kill -STOP %d"):format(server.pid)) -- as slow as a server can be
+    os.execute(("kill -STOP %d; sleep 0.2"):format(server.pid)) -- as slow as a server can be
     started = sq.sys.clock()
     refused("SQLUNE_TIMEOUT", "time", db:query("SELECT 3", { timeout = 0.3 }))
     t.ok(sq.sys.clock() - started < 2.5, sq.sys.clock() - started)
