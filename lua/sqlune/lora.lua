@@ -339,7 +339,7 @@ local function written(self)
   local wider = config.use_rslora == true and math.sqrt(2) or 2
   local function twice(patterns, factor)
     local out = sq.json.object()
-    for key, value in pairs(patterns) do out[key] = value * factor end
+    for _, key in ipairs(sq.json.keys(patterns)) do out[key] = patterns[key] * factor end
     return out
   end
   config.r, config.rank_pattern = config.r * 2, twice(config.rank_pattern, 2)

@@ -279,6 +279,15 @@ function Model:logits(hidden, at) return self.output(hidden, at) end
 ---@field embedded? fun(x: userdata): userdata  changes the embeddings (noise)
 ---@field at? table          goes to every layer as part of its context
 
+---Places of the labelled targets, and those targets: logits are made for them alone.
+local function labelled_rows(targets)
+  local rows, kept = {}, {}
+  for i, target in ipairs(targets:totable()) do
+    if target ~= -100 then rows[#rows + 1], kept[#kept + 1] = i - 1, target end
+  end
+  return sq.tensor(rows, { dtype = "i64" }), sq.tensor(kept, { dtype = "i64" })
+end
+
 ---Sum of the losses of a batch's labelled tokens, as one number on the tape.
 ---@param batch sqlune.data.Batch  ids, targets (shifted: the token that should follow), starts
 ---@param o? sqlune.models.LossOpts
@@ -288,7 +297,10 @@ function Model:loss_sum(batch, o)
   at.training, at.checkpoint, at.embedded = sq.grad_enabled(), o.checkpoint, o.embedded
   for key, value in pairs(o.at or {}) do at[key] = value end
   local hidden = self:hidden(batch.ids, at)
-  if self.output.adapter then return ops.cross_entropy(self:logits(hidden, at), batch.targets, terms) end
+  if self.output.adapter then
+    local rows, targets = labelled_rows(batch.targets)
+    return ops.cross_entropy(self:logits(ops.gather_rows(hidden, rows), at), targets, terms)
+  end
   return ops.linear_cross_entropy(hidden, self.output.weight, batch.targets, terms)
 end
 

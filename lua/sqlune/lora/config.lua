@@ -117,11 +117,13 @@ local function matcher(target)
   end
 end
 
----rank_pattern and alpha_pattern: the value of the first key that matches, in the file's order.
+---rank_pattern and alpha_pattern: the value of the first key that matches, in the file's order (a plain table's keys are
+---sorted).
 local function chooser(patterns, default)
   local list = {}
-  for key, value in pairs(given(patterns) or {}) do
-    list[#list + 1] = { pattern.compile("(.*\\.)?(" .. key .. ")"), value }
+  patterns = given(patterns) or {}
+  for _, key in ipairs(json.keys(patterns)) do
+    list[#list + 1] = { pattern.compile("(.*\\.)?(" .. key .. ")"), patterns[key] }
   end
   return function(name)
     for _, entry in ipairs(list) do if entry[1](name) then return entry[2] end end
