@@ -116,8 +116,8 @@ if cfg.json then
   local found, open = json.array {}, json.object()
   for i, p in ipairs(problems) do found[i] = json.object("what", p[1], "sql", p[2], "message", p[3]) end
   for _, right in ipairs(rights) do open[right[1]] = right[2] end
-  print(json.encode(json.object("dialect", dialect, "denied", summary.denied, "hungry", summary.hungry, "problems", found,
-    "rights", open)))
+  print(json.encode(json.object("dialect", dialect, "denied", summary.denied, "hungry", summary.hungry,
+    "problems", found, "rights", open)))
 else
   print(term.table {
     columns = { "statements that must", "sent", "refused", "timed out", "ran", "late", "broke" }, align = "lrrrrrr",

@@ -131,13 +131,12 @@ typedef struct sqn_examples {
     char quote;              /* around names */
     const char *schema_name; /* before the table; NULL: none */
     bool percent_names;      /* a name with %(x)s has no examples */
-    /* Reopens the transaction that a failed query broke; NULL: none is broken. */
-    sqn_status (*recover)(sqn_conn *c, sqn_err *e);
     /* The value's text, appended to `to`; NULL: as SQLite's values print. `type`: the server's
      * number of it. */
     sqn_example (*text)(void *self, const sqn_cell *cell, unsigned type, sqn_buf *to);
     void *self;
     sqn_run_options run; /* timeout 0: the schema's example_seconds */
+    bool alone;          /* one query at a time: the table is large */
     bool slow;           /* a query ran out of time: the next ones look at the first rows only */
 } sqn_examples;
 #define SQN_EXAMPLE_SECONDS 2.0
@@ -146,5 +145,7 @@ typedef struct sqn_examples {
  * Fails itself only for ^C and memory. */
 sqn_status sqn_catalog_examples(sqn_examples *x, sqn_text table, sqn_schema_column *column,
                                 sqn_err *e);
+/* The same for all columns of a table, at once where the driver can. */
+sqn_status sqn_catalog_table_examples(sqn_examples *x, sqn_schema_table *t, sqn_err *e);
 
 #endif

@@ -137,16 +137,19 @@ static bool put_query(const sqn_examples *x, sqn_text table, sqn_text column, sq
     return !has_parameter(sql);
 }
 
+static double seconds_of(const sqn_examples *x) {
+    double wanted = x->run.timeout > 0 ? x->run.timeout : x->schema->example_seconds;
+    double timeout = wanted > 0 ? wanted : SQN_EXAMPLE_SECONDS, most = x->conn->defaults.timeout;
+    return timeout < most ? timeout : most;
+}
+
 static sqn_status fetch(sqn_examples *x, const sqn_buf *sql, sqn_text_list *examples, sqn_err *e) {
     sqn_buf text = {0};
     sqn_run_options o = x->run;
     const sqn_cell *row;
     sqn_status status;
     bool more = true;
-    double wanted = o.timeout > 0 ? o.timeout : x->schema->example_seconds;
-    double timeout = wanted > 0 ? wanted : SQN_EXAMPLE_SECONDS;
-    double most = x->conn->defaults.timeout;
-    o.timeout = timeout < most ? timeout : most;
+    o.timeout = seconds_of(x);
     SQN_GOTO(sqn_conn_run(x->conn, sql->data, sql->n, &o, e));
     const sqn_driver *driver = x->conn->driver;
     unsigned type = driver->column_type ? driver->column_type(x->conn, 0) : 0;
@@ -175,9 +178,82 @@ sqn_status sqn_catalog_examples(sqn_examples *x, sqn_text table, sqn_schema_colu
             return SQN_FAIL(e, status, "%s", inner.message);
         if (status == SQN_OK) return SQN_OK;
         column->examples = (sqn_text_list){NULL, 0}; /* a query that fails: none */
-        if (x->recover != NULL) SQN_TRY(x->recover(x->conn, e));
         if (status != SQN_TIMEOUT || x->slow) return SQN_OK;
         x->slow = true;
     }
     return SQN_OK;
+}
+
+/* ---- all columns of a table ---- */
+
+enum { BATCH = 64 }; /* queries sent before the first answer is read */
+
+/* The columns of a table whose queries run together. */
+typedef struct batch {
+    sqn_examples *x;
+    sqn_schema_column *columns[BATCH];
+    sqn_buf sql[BATCH], text; /* owned */
+    const char *statements[BATCH];
+    bool more[BATCH];
+    sqn_status status[BATCH];
+    size_t n;
+    sqn_status failed;
+    sqn_err *e;
+} batch;
+
+static void take_row(void *self, size_t i, unsigned type, const sqn_cell *first) {
+    batch *b = self;
+    if (b->failed == SQN_OK && b->more[i])
+        b->failed =
+            keep_value(b->x, first, type, &b->text, &b->columns[i]->examples, &b->more[i], b->e);
+}
+
+static sqn_status add_query(batch *b, const sqn_schema_table *t, sqn_schema_column *column) {
+    sqn_buf *sql = &b->sql[b->n];
+    sql->n = 0;
+    bool possible = put_query(b->x, t->name, column->name, sql);
+    SQN_TRY(sqn_buf_status(sql, b->e));
+    if (!possible) return SQN_OK;
+    b->columns[b->n] = column;
+    b->statements[b->n] = sql->data;
+    b->more[b->n++] = true;
+    return SQN_OK;
+}
+
+/* What ran out of time is asked again, of the first rows. */
+static sqn_status run_queries(batch *b, const sqn_schema_table *t) {
+    const sqn_batch all = {b->statements, b->n, seconds_of(b->x), take_row, b, b->status};
+    SQN_TRY(b->x->conn->driver->run_batch(b->x->conn, &all, b->e));
+    SQN_TRY(b->failed);
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->status[i] == SQN_OK) continue;
+        b->columns[i]->examples = (sqn_text_list){NULL, 0};
+        if (b->status[i] != SQN_TIMEOUT) continue;
+        b->x->slow = true;
+        SQN_TRY(sqn_catalog_examples(b->x, t->name, b->columns[i], b->e));
+    }
+    b->n = 0;
+    return SQN_OK;
+}
+
+sqn_status sqn_catalog_table_examples(sqn_examples *x, sqn_schema_table *t, sqn_err *e) {
+    sqn_status status = SQN_OK;
+    if (x->conn->driver->run_batch == NULL || x->alone) {
+        for (size_t i = 0; i < t->column_count && status == SQN_OK; i++)
+            status = sqn_catalog_examples(x, t->name, &t->columns[i], e);
+        return status;
+    }
+    batch *b = sqn_calloc(1, sizeof *b, e);
+    if (b == NULL) return SQN_NOMEM;
+    b->x = x;
+    b->e = e;
+    for (size_t i = 0; i < t->column_count && status == SQN_OK; i++) {
+        status = add_query(b, t, &t->columns[i]);
+        bool last = i + 1 == t->column_count;
+        if (status == SQN_OK && b->n > 0 && (b->n == BATCH || last)) status = run_queries(b, t);
+    }
+    for (size_t i = 0; i < BATCH; i++) sqn_buf_release(&b->sql[i]);
+    sqn_buf_release(&b->text);
+    sqn_free(b);
+    return status;
 }

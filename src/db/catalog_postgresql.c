@@ -17,6 +17,7 @@ typedef struct reader {
     const sqn_catalog_options *options;
     sqn_schema *schema;
     sqn_pg_own_types own;
+    bool *large;   /* in the schema's arena, [tables]: so many rows that one query may take long */
     sqn_buf scope; /* owned; FROM … WHERE … of the wanted relations, aliases c and n */
 } reader;
 
@@ -152,11 +153,15 @@ fail:
 }
 
 static sqn_status read_tables(reader *r, sqn_err *e) {
-    enum { NAME, COMMENT };
+    enum { NAME, COMMENT, LARGE };
     sqn_result *tables = NULL;
     sqn_status status;
-    SQN_GOTO(
-        query(r, "c.relname, pg_catalog.obj_description(c.oid, 'pg_class')", "", "", &tables, e));
+    SQN_GOTO(query(r,
+                   "c.relname, pg_catalog.obj_description(c.oid, 'pg_class'), "
+                   "c.reltuples > 1e6 OR c.relkind <> 'r'",
+                   "", "", &tables, e));
+    r->large = sqn_arena_alloc(&r->schema->arena, (size_t)tables->rows + 1, e);
+    if (r->large == NULL) SQN_GOTO(SQN_NOMEM);
     if (tables->rows == 0 && r->options->schema != NULL) SQN_GOTO(check_schema(r, e));
     SQN_GOTO(sqn_catalog_check_names(r->options, tables, NAME, e));
     for (int64_t i = 0; i < tables->rows; i++) {
@@ -166,6 +171,7 @@ static sqn_status read_tables(reader *r, sqn_err *e) {
         if (t == NULL) SQN_GOTO(SQN_NOMEM);
         SQN_GOTO(keep(r, &row[NAME], &t->name, e));
         SQN_GOTO(keep_comment(r, &row[COMMENT], &t->comment, e));
+        r->large[r->schema->table_count - 1] = is_true(&row[LARGE]);
     }
 fail:
     sqn_result_release(tables);
@@ -382,14 +388,6 @@ fail:
 
 /* ---- examples ---- */
 
-static const char start[] = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-
-/* A failed query ends the transaction for all that follow. */
-static sqn_status recover(sqn_conn *c, sqn_err *e) {
-    SQN_TRY(sqn_catalog_command(c, "ROLLBACK", e));
-    return sqn_catalog_command(c, start, e);
-}
-
 static sqn_status read_examples(reader *r, sqn_err *e) {
     for (size_t i = 0; i < r->schema->table_count; i++) {
         sqn_schema_table *t = &r->schema->tables[i];
@@ -397,12 +395,11 @@ static sqn_status read_examples(reader *r, sqn_err *e) {
                           .schema = r->schema,
                           .quote = '"',
                           .schema_name = r->options->schema,
-                          .recover = recover,
                           .text = sqn_pg_example,
                           .self = &r->own,
-                          .run = ours};
-        for (size_t k = 0; k < t->column_count; k++)
-            SQN_TRY(sqn_catalog_examples(&x, t->name, &t->columns[k], e));
+                          .run = ours,
+                          .alone = r->large[i]};
+        SQN_TRY(sqn_catalog_table_examples(&x, t, e));
     }
     return SQN_OK;
 }
@@ -415,16 +412,17 @@ static sqn_status read_all(reader *r, sqn_err *e) {
     SQN_TRY(read_columns(r, e));
     SQN_TRY(read_unique_keys(r, e));
     SQN_TRY(read_indexes(r, e));
-    SQN_TRY(read_foreign_keys(r, e));
-    return read_examples(r, e);
+    return read_foreign_keys(r, e);
 }
 
 sqn_status sqn_catalog_postgresql_read(sqn_conn *c, const sqn_catalog_options *o, sqn_schema *s,
                                        sqn_err *e) {
     reader r = {.conn = c, .options = o, .schema = s};
-    SQN_TRY(sqn_catalog_command(c, start, e));
+    SQN_TRY(sqn_catalog_command(c, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", e));
     sqn_status status = read_all(&r, e);
     sqn_status ended = sqn_catalog_command(c, "ROLLBACK", status == SQN_OK ? e : NULL);
+    if (status == SQN_OK) status = ended;
+    if (status == SQN_OK) status = read_examples(&r, e);
     sqn_buf_release(&r.scope);
-    return status == SQN_OK ? ended : status;
+    return status;
 }

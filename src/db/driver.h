@@ -44,6 +44,17 @@ typedef struct sqn_run_options {
     bool raw;          /* cells are the server's own texts, of kind TEXT; SQLite knows no others */
 } sqn_run_options;
 
+/* Trusted statements, one behind the other, without waiting for answers between them. */
+typedef struct sqn_batch {
+    const char *const *sql; /* [n] */
+    size_t n;
+    double timeout; /* seconds of each */
+    /* A row of statement i; `first`: its first cell, the server's own text; borrowed. */
+    void (*row)(void *self, size_t i, unsigned type, const sqn_cell *first);
+    void *self;
+    sqn_status *status; /* [n]: what became of each; one that fails does not touch the others */
+} sqn_batch;
+
 typedef struct sqn_driver {
     const char *dialect;
     bool server; /* not a file */
@@ -61,6 +72,8 @@ typedef struct sqn_driver {
     void (*close)(sqn_conn *c);
     /* The server's number of column i's type; NULL: the driver has none. */
     unsigned (*column_type)(sqn_conn *c, int i);
+    /* Fails if the whole batch did; NULL: the driver has none. */
+    sqn_status (*run_batch)(sqn_conn *c, const sqn_batch *b, sqn_err *e);
 } sqn_driver;
 
 /* What every driver's connection begins with; set by sqn_conn_open. */

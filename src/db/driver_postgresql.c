@@ -467,6 +467,57 @@ static sqn_status postgresql_next(sqn_conn *conn, const sqn_cell **row, sqn_err 
     return status;
 }
 
+/* ---- batches ---- */
+
+/* Each with a sync of its own, which makes it a transaction of its own. */
+static bool send_in_pipeline(PGconn *pg, const char *sql) {
+    return PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) && PQpipelineSync(pg);
+}
+
+/* Takes the results of the next statement, up to its sync. */
+static sqn_status take_from_pipeline(postgresql_conn *c, const sqn_batch *b, size_t i, sqn_err *e) {
+    for (;;) {
+        PGresult *r;
+        sqn_err inner = SQN_ERR_INIT;
+        SQN_TRY(next_result(c, &r, e));
+        ExecStatusType kind = PQresultStatus(r);
+        if (kind == PGRES_FATAL_ERROR && r != NULL && i < b->n)
+            b->status[i] = refused(c, r, &inner);
+        for (int k = 0; kind == PGRES_TUPLES_OK && k < PQntuples(r); k++) {
+            const char *text = PQgetvalue(r, k, 0);
+            size_t n = (size_t)PQgetlength(r, k, 0);
+            sqn_cell cell = {SQN_CELL_TEXT, !sqn_cell_text_valid(text, n), n, {.bytes = text}};
+            if (PQgetisnull(r, k, 0)) cell = (sqn_cell){.kind = SQN_CELL_NULL};
+            b->row(b->self, i, PQftype(r, 0), &cell);
+        }
+        PQclear(r);
+        if (c->pg == NULL) return SQN_FAIL(e, inner.code, "%s", inner.message);
+        if (kind == PGRES_PIPELINE_SYNC) return SQN_OK;
+    }
+}
+
+static sqn_status run_pipeline(postgresql_conn *c, const sqn_batch *b, sqn_err *e) {
+    char limit[64];
+    snprintf(limit, sizeof limit, "SET statement_timeout = %ld", (long)(1000 * b->timeout) + 1);
+    bool sent = PQenterPipelineMode(c->pg) && send_in_pipeline(c->pg, limit);
+    for (size_t i = 0; i < b->n && sent; i++) sent = send_in_pipeline(c->pg, b->sql[i]);
+    if (!sent || !send_in_pipeline(c->pg, "SET statement_timeout = 0")) return lost(c, e);
+    SQN_TRY(take_from_pipeline(c, b, b->n, e));
+    for (size_t i = 0; i <= b->n; i++) SQN_TRY(take_from_pipeline(c, b, i, e));
+    return PQexitPipelineMode(c->pg) ? SQN_OK : lost(c, e);
+}
+
+static sqn_status postgresql_run_batch(sqn_conn *conn, const sqn_batch *b, sqn_err *e) {
+    postgresql_conn *c = (postgresql_conn *)conn;
+    postgresql_finish(conn);
+    atomic_store(&c->cancelled, false);
+    for (size_t i = 0; i < b->n; i++) b->status[i] = SQN_OK;
+    SQN_TRY(get_ready(c, "", 0, sqn_db_clock() + (double)(b->n + 1) * b->timeout, true, e));
+    sqn_status status = run_pipeline(c, b, e);
+    if (status != SQN_OK && c->pg != NULL) give_up(c);
+    return status;
+}
+
 static void postgresql_cancel(sqn_conn *conn) {
     atomic_store(&((postgresql_conn *)conn)->cancelled, true);
 }
@@ -480,6 +531,7 @@ const sqn_driver sqn_driver_postgresql = {
     .column_name = postgresql_column_name,
     .column_type = postgresql_column_type,
     .next = postgresql_next,
+    .run_batch = postgresql_run_batch,
     .finish = postgresql_finish,
     .cancel = postgresql_cancel,
     .close = postgresql_close,
