@@ -105,7 +105,7 @@ test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODE
 	MODEL=$(MODEL) TEST_GROUP=real $(SQLUNE) tests/run.lua
 
 bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, tokenizers) measures the peers too
-	@for b in operators sft lora tokenize eval assemble; do echo "$$b"; $(SQLUNE) tests/bench/$$b.lua $(PYTHON) || exit 1; done
+	@for b in operators momq sft lora tokenize eval assemble; do echo "$$b"; $(SQLUNE) tests/bench/$$b.lua $(PYTHON) || exit 1; done
 	@echo mschema; $(SQLUNE) tests/bench/mschema.lua $(SQLUNE_SHARED)/data/spider/database
 
 lint: ## layer rules, file lengths, clang-format, luacheck
