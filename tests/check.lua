@@ -48,6 +48,12 @@ function M.fails(fn, pattern)
   return text
 end
 
+---Seconds that work in C may be late by: more where every instruction is slowed.
+function M.grace(seconds)
+  if os.getenv "SQLUNE_GC" then return 15 * seconds end -- results become strings of Lua, under a collector at each
+  return os.getenv "SQLUNE_SANITIZED" and 5 * seconds or seconds
+end
+
 ---Ends the test as skipped.
 function M.skip(why) error({ skip = why }, 0) end
 

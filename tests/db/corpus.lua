@@ -5,7 +5,7 @@ local sq = require "sqlune"
 
 local corpus = require "sqlune.sandbox.sqlite"
 
-local deadline, slack = 0.25, os.getenv "SQLUNE_SANITIZED" and 5 or 0.2 -- seconds; sanitizers are slow
+local deadline, slack = 0.25, t.grace(0.2) -- seconds
 
 local function victim()
   local path = t.tmpdir() .. "/victim.sqlite"

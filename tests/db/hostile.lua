@@ -3,7 +3,7 @@
 local t = require "tests.check"
 local sq = require "sqlune"
 
-local DEADLINE, GRACE = 0.3, 0.2 -- seconds
+local DEADLINE, GRACE = 0.3, t.grace(0.2) -- seconds
 
 local function counting(limit)
   local bound = limit and " LIMIT " .. limit or ""

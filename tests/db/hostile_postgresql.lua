@@ -5,7 +5,7 @@ local servers = require "tests.servers"
 local sq = require "sqlune"
 local t = require "tests.check"
 
-local deadline, slack = 0.1, os.getenv "SQLUNE_SANITIZED" and 5 or 0.2 -- seconds
+local deadline, slack = 0.1, t.grace(0.2) -- seconds
 
 local function opening(sql) return (sql:sub(1, 100):gsub("[%c\x80-\xff]", "?")) end
 

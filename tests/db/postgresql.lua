@@ -35,7 +35,7 @@ local function timed(fn)
   return sq.sys.clock() - started, result, message, code
 end
 
-local slack = os.getenv "SQLUNE_SANITIZED" and 5 or 0.25 -- seconds that a busy machine may add
+local slack = t.grace(0.25) -- seconds that a busy machine may add
 
 return {
   ["values"] = function()
