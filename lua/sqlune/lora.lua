@@ -244,7 +244,7 @@ function M.open(folder, model, o)
   adapter.stored, message, code = sq.safetensors.load(adapter.where)
   if not adapter.stored then return nil, message, code end
   adapter, message, code = caught(build, adapter)
-  if not adapter then return nil, message, code end
+  if not adapter then return nil, message:find(folder, 1, true) and message or folder .. ": " .. message, code end
   adapter.folder = folder
   return install(adapter)
 end

@@ -54,6 +54,7 @@ cases["patterns are Python's, of whole names"] = function()
     t.eq(pattern.compile(text)(name), want, text)
   end
   for text, wanted in pairs {
+    [("("):rep(1000)] = "too many groups",
     ["(a"] = "without its %)", ["a)"] = "without its %(", ["[a"] = "without its %]", ["*a"] = "nothing to repeat",
     ["(?=a)"] = "not supported", ["\\1"] = "not supported", ["a\\"] = "backslash",
   } do
@@ -289,6 +290,12 @@ cases["an adapter that does not match its base names the key"] = function()
   fails("'fan_in_fan_out' is not supported", { fan_in_fan_out = true })
   fails("'r' must be a positive integer, got \"8\"", { r = "8" })
   fails("'target_modules' must be", { target_modules = json.null })
+  for key, value in pairs { target_modules = json.array { 1 }, rank_pattern = "x", alpha_pattern = 3, use_dora = "yes",
+    modules_to_save = "lm_head", layers_to_transform = "all", exclude_modules = 7, lora_alpha = "16",
+    lora_dropout = "0.1" } do
+    fails("'" .. key .. "' must be", { [key] = value })
+  end
+  fails("^/.*'%(q': a %( without its %)", { target_modules = "(q" })
   fails("random decomposition", { init_lora_weights = "pissa_niter_4" })
 end
 

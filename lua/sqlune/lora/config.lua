@@ -54,7 +54,13 @@ function M.pissa(init)
   return math.tointeger(tonumber(tostring(init):match "^pissa_niter_(%d+)$"))
 end
 
-local function check_numbers(config, where)
+local function is_list(v, kind)
+  if type(v) ~= "table" or #v == 0 and next(v) ~= nil then return false end
+  for _, entry in ipairs(v) do if type(entry) ~= kind then return false end end
+  return true
+end
+
+local function check_values(config, where)
   local function need(key, ok, wanted)
     if not ok then
       error({ message = ("%s: '%s' must be %s, got %s"):format(where, key, wanted, json.encode(config[key])) }, 0)
@@ -62,17 +68,33 @@ local function check_numbers(config, where)
   end
   need("r", math.type(config.r) == "integer" and config.r > 0, "a positive integer")
   need("lora_alpha", type(config.lora_alpha) == "number", "a number")
-  local p = given(config.lora_dropout) or 0
+  if given(config.lora_dropout) == nil then config.lora_dropout = 0.0 end
+  local p = config.lora_dropout
   need("lora_dropout", type(p) == "number" and p >= 0 and p < 1, "in [0, 1)")
+  for _, key in ipairs { "use_dora", "use_rslora" } do
+    need(key, given(config[key]) == nil or type(config[key]) == "boolean", "true or false")
+  end
   need("bias", ({ none = true, all = true, lora_only = true })[config.bias], "none, all or lora_only")
   local init = config.init_lora_weights
   need("init_lora_weights", PLAIN_INIT[tostring(init)] or M.pissa(init), "true, false, gaussian or pissa")
   for _, key in ipairs { "rank_pattern", "alpha_pattern" } do
-    for name, v in pairs(given(config[key]) or {}) do
+    local patterns = given(config[key]) or {}
+    need(key, type(patterns) == "table", "a positive number for each name")
+    for name, v in pairs(patterns) do
       local ok = type(name) == "string" and type(v) == "number" and (key ~= "rank_pattern" or math.tointeger(v))
       need(key, ok and v > 0, "a positive number for each name")
     end
   end
+  local saved, layers, excluded = given(config.modules_to_save), given(config.layers_to_transform),
+    given(config.exclude_modules)
+  need("modules_to_save", saved == nil or is_list(saved, "string"), "a list of names")
+  need("exclude_modules", excluded == nil or type(excluded) == "string" or is_list(excluded, "string"),
+    "a list of names or a regular expression")
+  need("layers_to_transform", layers == nil or math.type(layers) == "integer" or is_list(layers, "number"),
+    "a number or a list of them")
+  local target = given(config.target_modules)
+  need("target_modules", type(target) == "string" or is_list(target, "string") and #target > 0,
+    "a list of names or a regular expression")
 end
 
 ---Checks a config; raises a table with `message`.
@@ -95,11 +117,7 @@ local function check(config, where)
   for _, key in ipairs { "fan_in_fan_out", "megatron_config", "loftq_config" } do
     if not empty(config[key]) then fail("'%s' is not supported", key) end
   end
-  check_numbers(config, where)
-  local target = given(config.target_modules)
-  if type(target) ~= "string" and (type(target) ~= "table" or #target == 0) then
-    fail "'target_modules' must be a list of names or a regular expression"
-  end
+  check_values(config, where)
 end
 
 ---A test of names: nil matches nothing, a text is a regular expression, a list has names or their ends.
@@ -117,8 +135,8 @@ local function matcher(target)
   end
 end
 
----rank_pattern and alpha_pattern: the value of the first key that matches, in the file's order (a plain table's keys are
----sorted).
+---rank_pattern and alpha_pattern: the value of the first key that matches, in the file's order (a plain table's keys
+---are sorted).
 local function chooser(patterns, default)
   local list = {}
   patterns = given(patterns) or {}

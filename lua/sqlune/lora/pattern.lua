@@ -5,12 +5,16 @@
 local M = {}
 
 local STEPS <const> = 200000
+local DEPTH <const> = 100 -- of groups in groups
 
 local CLASSES = {
   d = "[0-9]", D = "[^0-9]", w = "[%w_]", W = "[^%w_]", s = "[ \t\n\r\f\v]", S = "[^ \t\n\r\f\v]",
 }
 
-local function fail(p, what) error({ message = ("'%s': %s"):format(p.text, what) }, 0) end
+local function fail(p, what)
+  local shown = #p.text <= 80 and p.text or p.text:sub(1, 77) .. "..."
+  error({ message = ("'%s': %s"):format(shown, what) }, 0)
+end
 
 local function take(p)
   local c = p.text:sub(p.at, p.at)
@@ -66,7 +70,10 @@ local function atom(p)
       if p.text:sub(p.at, p.at + 1) ~= "?:" then fail(p, "groups that begin with (? are not supported, but for (?:") end
       p.at = p.at + 2
     end
+    p.depth = p.depth + 1
+    if p.depth > DEPTH then fail(p, "has too many groups in groups") end
     local inner = alternatives(p)
+    p.depth = p.depth - 1
     if take(p) ~= ")" then fail(p, "a ( without its )") end
     return inner
   elseif c == "[" then
@@ -154,7 +161,7 @@ end
 ---@param text string
 ---@return fun(name: string): boolean
 function M.compile(text)
-  local p = { text = text, at = 1, steps = 0 }
+  local p = { text = text, at = 1, steps = 0, depth = 0 }
   local m = alternatives(p)
   if p.at <= #text then fail(p, "a ) without its (") end
   return function(name)
