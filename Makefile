@@ -95,7 +95,7 @@ test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); O
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 .PHONY: asan-run
-asan-run: $(SQLUNE) $(BUILD)/pty
+asan-run: $(SQLUNE) $(BUILD)/pty $(BUILD)/http-server $(FUZZERS:%=$(BUILD)/fuzz-%)
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=quarantine_size_mb=16:$(ASAN_OPTIONS) $(SQLUNE) tests/run.lua $(ONLY)
 
 test-gc: all $(BUILD)/pty ## the tests with a collector that works all the time, also inside bindings; ONLY= as above

@@ -74,4 +74,17 @@ return {
     t.ok(count >= 11, count)
     t.eq(all.debit_card_specializing.columns.customers.customerid, nil)
   end,
+
+  ["process takes them"] = function()
+    local dir = t.tmpdir()
+    assert(fs.mkdir(dir .. "/a/database_description"))
+    assert(sq.db.create(dir .. "/a/a.sqlite", "CREATE TABLE c (x INT);"))
+    assert(fs.write(dir .. "/a/database_description/c.csv", "original_column_name,column_description\nX,what it is\n"))
+    assert(fs.write(dir .. "/q.jsonl", '{"db_id": "a", "question": "?", "SQL": "SELECT 1"}\n'))
+    assert(sq.data.process { raw = dir .. "/q.jsonl", db = dir, out = dir .. "/out", comments = dir })
+    t.ok(fs.read(dir .. "/out/mschema/a.txt"):find("(x:INTEGER, what it is)", 1, true))
+    local ok, message = sq.data.process { raw = dir .. "/q.jsonl", db = dir, out = dir .. "/out",
+      comments = dir .. "/nothing" }
+    t.ok(not ok and message:find "comments of 'a'", message)
+  end,
 }

@@ -45,6 +45,11 @@ local function read_schema(self, name)
   local made
   made, message = sq.schema.read(place, { db_id = name })
   if not made then return nil, ("database '%s': %s"):format(name, message), true end
+  if self.comments then
+    local found, wrong = sq.comments.open(self.comments, name, { mappings = self.mappings })
+    if wrong then return nil, ("comments of '%s': %s"):format(name, wrong), true end
+    if found then made = sq.comments.apply(made, found) end
+  end
   return { text = made:text { example_num = self.examples }, made = made }
 end
 
@@ -178,6 +183,8 @@ end
 ---@field dialect? string    where no databases say it
 ---@field name? string       of the data set, default: the raw file's name
 ---@field datasets? string   config to enter the data set in, default OUT/datasets.json
+---@field comments? string   comments from elsewhere: a tables.json, a folder of databases with database_description
+---@field mappings? boolean  with comments: value descriptions as what values stand for
 ---@field examples? integer  example values that the M-Schema shows of a column, default 3
 ---@field split? "train"|"test"  what assemble takes it for; default: "test" where a word of the raw file's name says so
 ---@field data_aug? boolean  whether assemble may augment it, default true; never a set that is held out
@@ -241,6 +248,7 @@ local function process(o)
   local split = o.split or split_of(o.raw)
   local self = { out = o.out, split = split, dry_run = o.dry_run, data_aug = o.data_aug ~= false and split == "train",
     datasets = o.datasets or fs.join(o.out, "datasets.json"), skip_missing = o.skip_missing, examples = o.examples or 3,
+    comments = o.comments or nil, mappings = o.mappings,
     schemas = {}, names = {}, count = 0, skipped = 0, without_evidence = 0 }
   local message = open_schemas(self, o) or open_task(self, o)
   if message then return nil, message end
