@@ -19,7 +19,7 @@ LDLIBS    = -Wl,--whole-archive $(LUALIB) $(LPEGLIB) -Wl,--no-whole-archive -Wl,
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/kernels/%.o: CFLAGS += -mprefer-vector-width=512
 endif
-SRC      := $(sort $(wildcard src/*/*.c kernels/cpu/*.c))
+SRC      := $(filter-out src/cuda/%,$(sort $(wildcard src/*/*.c kernels/cpu/*.c)))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 SQLUNE   := $(BUILD)/bin/sqlune
 PARTS    := lua recipes configs examples
@@ -49,7 +49,7 @@ $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 
 # The CUDA kernels: on the host, one fibre a thread (tests/gpu/emulate.h), and for cards with nvcc.
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
-EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(sort $(wildcard tests/gpu/*.cpp)))
+EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
 CXX      := g++
 CXXFLAGS  = -std=c++17 -O1 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
 NVCC     ?= nvcc
@@ -68,9 +68,21 @@ $(BUILD)/cuda-on-host: $(EMULATED) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. $(NVFLAGS) -MMD -MP -c -o $@ $<
-.PHONY: cuda
-cuda: $(CU:%.cu=$(BUILD)/cuda/%.o) ## compile the CUDA kernels for all targets (needs nvcc)
--include $(CU:%.cu=$(BUILD)/cuda/%.d)
+$(BUILD)/cuda/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. -O2 -Xcompiler -Wall,-Wextra,-Werror -MMD -MP -c -o $@ $<
+$(BUILD)/cuda/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	@echo "nvcc $<"; $(NVCC) -std=c++17 -D_GNU_SOURCE -Isrc -I. -O1 -Xcompiler -Wall,-Wextra,-Werror,-fopenmp -MMD -MP -c -o $@ $<
+ON_CARD  := $(CU:%.cu=$(BUILD)/cuda/%.o) $(patsubst %.c,$(BUILD)/cuda/%.o,$(sort $(wildcard src/cuda/*.c))) \
+            $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+$(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
+	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -lcublasLt -ldnnl -lpthread -lm
+.PHONY: cuda test-gpu
+cuda: $(BUILD)/cuda-on-card ## compile the CUDA kernels and their test for all targets (needs nvcc)
+test-gpu: cuda ## every CUDA kernel on a card against the CPU in f64
+	$(BUILD)/cuda-on-card 5
+-include $(ON_CARD:.o=.d)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20

@@ -1,16 +1,34 @@
-/* What the kernels ask of src/cuda: scratch memory in stream order and the launches' verdict.
+/* What the kernels ask of src/cuda: scratch memory in stream order, products, the launches'
+ * verdict.
  *
  * Rules: scratch is taken and given back in stream order and is NULL when the card is full.
+ * Matrices of a product are column-major, as BLAS has them.
  */
 #ifndef SQN_KERNELS_CUDA_HOST_H
 #define SQN_KERNELS_CUDA_HOST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
+#include "core/dtype.h"
 #include "core/err.h"
 
 void *sqn_cuda_scratch(size_t bytes, void *stream); /* contents undefined */
 void sqn_cuda_scratch_release(void *p, void *stream);
 sqn_status sqn_cuda_launched(void); /* SQN_OK, or what the last launch failed with */
+
+/* C [m, n] = op(A) [m, k] op(B) [k, n] + beta C (+ bias [m] to every column), each of `batch`
+ * matrices. */
+typedef struct sqn_gemm {
+    sqn_dtype dtype, c_dtype; /* of A, B and bias; of C */
+    int64_t m, n, k, batch;
+    int trans_a, trans_b;
+    const void *a, *b, *bias; /* bias may be NULL */
+    void *c;
+    int64_t lda, ldb, ldc, a_batch, b_batch, c_batch; /* elements */
+    double beta;
+} sqn_gemm;
+/* SQN_NOTFOUND: the library has no way to do this one. */
+sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream);
 
 #endif

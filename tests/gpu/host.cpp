@@ -20,3 +20,48 @@ extern "C" void sqn_cuda_scratch_release(void *p, void *stream) {
     emu::release(p);
 }
 extern "C" sqn_status sqn_cuda_launched(void) { return SQN_OK; }
+
+/* One element of a matrix as f64; the library under emulation is BLAS's definition. */
+static double element(sqn_dtype dtype, const void *p, int64_t i) {
+    switch (dtype) {
+    case SQN_F64:
+        return ((const double *)p)[i];
+    case SQN_F32:
+        return ((const float *)p)[i];
+    case SQN_BF16:
+        return bf16_value((const uint16_t *)p + i);
+    default:
+        return (double)((const _Float16 *)p)[i];
+    }
+}
+
+extern "C" sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
+    (void)stream;
+    if (emu::seed & 1) return SQN_NOTFOUND; /* the plain kernel has its turn */
+    for (int64_t z = 0; z < g->batch; z++)
+        for (int64_t j = 0; j < g->n; j++)
+            for (int64_t i = 0; i < g->m; i++) {
+                const int64_t at = z * g->c_batch + j * g->ldc + i;
+                double sum = g->beta != 0 ? g->beta * element(g->c_dtype, g->c, at) : 0;
+                for (int64_t k = 0; k < g->k; k++)
+                    sum +=
+                        element(g->dtype, g->a,
+                                z * g->a_batch + (g->trans_a ? i * g->lda + k : k * g->lda + i)) *
+                        element(g->dtype, g->b,
+                                z * g->b_batch + (g->trans_b ? k * g->ldb + j : j * g->ldb + k));
+                if (g->bias) sum += element(g->dtype, g->bias, i);
+                if (g->c_dtype == SQN_F64)
+                    ((double *)g->c)[at] = sum;
+                else if (g->c_dtype == SQN_F32)
+                    ((float *)g->c)[at] = (float)sum;
+                else if (g->c_dtype == SQN_F16)
+                    ((_Float16 *)g->c)[at] = (_Float16)sum;
+                else {
+                    float f = (float)sum;
+                    uint32_t u;
+                    memcpy(&u, &f, sizeof u);
+                    ((uint16_t *)g->c)[at] = (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+                }
+            }
+    return SQN_OK;
+}

@@ -228,10 +228,42 @@ void sample(sqn_dtype dtype) {
         ids.expect("ids");
     }
 }
+void matmul(sqn_dtype dtype) {
+    struct shape {
+        int64_t batch, m, n, k;
+        int trans_a, trans_b, bias, accumulate, wide;
+    } list[] = {{1, 5, 19, 33, 0, 1, 1, 0, 0}, {2, 17, 3, 40, 0, 0, 0, 1, 0},
+                {1, 20, 18, 7, 1, 0, 0, 1, 1}, {3, 4, 5, 6, 1, 1, 0, 0, 0},
+                {1, 3, 4, 0, 0, 1, 1, 0, 0},   {1, 33, 16, 64, 0, 1, 0, 0, 1}};
+    for (const shape &s : list) {
+        const int64_t lda = (s.trans_a ? s.m : s.k) + 2, ldb = (s.trans_b ? s.k : s.n) + 1,
+                      ldc = s.n + 3;
+        const int64_t an = (s.trans_a ? s.k : s.m) * lda + 1,
+                      bn = (s.trans_b ? s.n : s.k) * ldb + 1, cn = s.m * ldc;
+        sqn_dtype c_dtype = s.wide && sqn_dtype_size(dtype) == 2 ? SQN_F32 : dtype;
+        values a = values::floats(dtype, s.batch * an), b = values::floats(dtype, s.batch * bn),
+               bias = values::floats(dtype, s.n), c = values::floats(c_dtype, s.batch * cn);
+        sqn_k_matmul k = {};
+        k.dtype = dtype, k.c_dtype = c_dtype, k.batch = s.batch, k.m = s.m, k.n = s.n, k.k = s.k;
+        k.a = a.at(), k.b = b.at(), k.bias = s.bias ? bias.at() : nullptr, k.c = c.at();
+        k.trans_a = s.trans_a, k.trans_b = s.trans_b, k.lda = lda, k.ldb = ldb, k.ldc = ldc;
+        k.a_batch = an, k.b_batch = bn, k.c_batch = cn, k.accumulate = s.accumulate;
+        sqn_k_matmul r = k;
+        r.dtype = r.c_dtype = SQN_F64, r.a = a.cpu(), r.b = b.cpu(), r.c = c.cpu();
+        if (s.bias) r.bias = bias.cpu();
+        check(sqn_cpu_matmul(&r, nullptr), "cpu");
+        check(sqn_cuda_matmul(&k, nullptr), "cuda");
+        c.expect(
+            format("product %lld x %lld x %lld", (long long)s.m, (long long)s.n, (long long)s.k)
+                .c_str(),
+            4);
+    }
+}
 } // namespace
 
 std::vector<kernel_case> row_cases() {
-    return {{"reduce", floats, reduce},
+    return {{"matmul", floats, matmul},
+            {"reduce", floats, reduce},
             {"reduce_nan", floats, reduce_nan},
             {"softmax", floats, softmax},
             {"gather", floats, gather},
