@@ -23,19 +23,18 @@ local function in_order(groups, order)
   table.sort(groups, function(a, b) return (place[a.name] or 99) < (place[b.name] or 99) end)
 end
 
----Counts over all items and by one thing that they are.
+---Counts by one thing that items are.
 ---@param kind "database"|"difficulty"|"dialect"|"feature"
 ---@param items sqlune.evaluate.InputItem[]
 ---@param outcomes sqlune.evaluate.Outcome[]
----@return sqlune.evaluate.Counts all
 ---@return sqlune.evaluate.Counts[] groups
 function M.by(kind, items, outcomes)
   local names = {}
   for i, item in ipairs(items) do names[i] = NAME[kind](item) end
-  local all, groups = summary.of(outcomes, names)
+  local groups = summary.groups(outcomes, names)
   if kind == "feature" then in_order(groups, features.names) end
   if kind == "difficulty" then in_order(groups, DIFFICULTIES) end
-  return all, groups
+  return groups
 end
 
 ---Which breakdowns say something: several dialects, a difficulty that is known.

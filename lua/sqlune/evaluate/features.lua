@@ -15,10 +15,10 @@ local ORDER = { "plain", "join", "group", "having", "order", "limit", "distinct"
 
 ---Upper-cased words outside quotes and comments. The lexer reads what has comments or quotes that do not pair.
 local function words_of(text, dialect)
-  local bare = text:gsub("%b''", " "):gsub('%b""', " "):gsub("%b``", " ")
-  local words = {}
+  local bare, words = text, {}
+  if text:find "['\"`]" then bare = text:gsub("%b''", " "):gsub('%b""', " "):gsub("%b``", " ") end
   if not bare:find "['\"`%[]" and not bare:find("--", 1, true) and not bare:find("/*", 1, true) then
-    for word in bare:gmatch "[%a_][%w_]*" do words[#words + 1] = word:upper() end
+    for word in bare:upper():gmatch "[%a_][%w_]*" do words[#words + 1] = word end
   else
     for _, token in ipairs(sql.significant(text, dialect)) do
       if token.kind == "keyword" or token.kind == "name" then words[#words + 1] = token.text:upper() end

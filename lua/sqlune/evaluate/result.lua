@@ -31,7 +31,12 @@ local WORDS = { pred = "predictions", gold = "gold", db = "databases", timeout =
 function M.of(items, outcomes, o)
   local run = { title = "Evaluation of " .. o.cfg.pred, items = items, outcomes = outcomes, groups = {}, facts = {},
     settings = json.object(), kinds = breakdown.kinds(items) }
-  for _, kind in ipairs(breakdown.KINDS) do run.all, run.groups[kind] = breakdown.by(kind, items, outcomes) end
+  run.all = summary.of(outcomes)
+  for _, list in ipairs { run.kinds, o.cfg.by } do
+    for _, kind in ipairs(list) do
+      run.groups[kind] = run.groups[kind] or breakdown.by(kind, items, outcomes)
+    end
+  end
   if run.all.scored > 0 then run.interval = { summary.interval(run.all.correct, run.all.scored) } end
   if o.left_out then
     local kept, count = breakdown.without(items, outcomes, o.left_out)

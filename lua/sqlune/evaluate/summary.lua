@@ -55,28 +55,42 @@ local function finish(counts)
   counts.r_ves = rves.score(rewards)
 end
 
----Sums outcomes up, over all and for each name (of a database, a kind of question …) in the order of its first item.
+---Sums outcomes up for each name (of a database, a kind of question …), in the order of its first item.
 ---@param outcomes sqlune.evaluate.Outcome[]
----@param names? (string|string[])[]  one for each outcome, or several; none: no groups
----@return sqlune.evaluate.Counts all
+---@param names (string|string[])[]  one for each outcome, or several
 ---@return sqlune.evaluate.Counts[] groups  each with its `name`
-function M.of(outcomes, names)
-  local all, groups, by_name = new_counts "all", {}, {}
+function M.groups(outcomes, names)
+  local groups, by_name = {}, {}
   local function count_for(name, outcome)
-    if not by_name[name] then
-      by_name[name] = new_counts(name)
-      groups[#groups + 1] = by_name[name]
+    local group = by_name[name]
+    if not group then
+      group = new_counts(name)
+      by_name[name], groups[#groups + 1] = group, group
     end
-    count(by_name[name], outcome)
+    count(group, outcome)
   end
   for i, outcome in ipairs(outcomes) do
-    count(all, outcome)
-    local name = names and names[i]
-    for _, one in ipairs(type(name) == "table" and name or { name }) do count_for(one, outcome) end
+    local name = names[i]
+    if type(name) == "table" then
+      for _, one in ipairs(name) do count_for(one, outcome) end
+    else
+      count_for(name, outcome)
+    end
   end
-  finish(all)
   for _, group in ipairs(groups) do finish(group) end
-  return all, groups
+  return groups
+end
+
+---Sums outcomes up, over all and, if there are names, in groups.
+---@param outcomes sqlune.evaluate.Outcome[]
+---@param names? (string|string[])[]
+---@return sqlune.evaluate.Counts all
+---@return sqlune.evaluate.Counts[] groups
+function M.of(outcomes, names)
+  local all = new_counts "all"
+  for _, outcome in ipairs(outcomes) do count(all, outcome) end
+  finish(all)
+  return all, names and M.groups(outcomes, names) or {}
 end
 
 ---The share of the bootstrap's distribution at each number of correct items: n draws with replacement of which each is
