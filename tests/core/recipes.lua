@@ -34,7 +34,8 @@ return {
     each_recipe(function(name)
       local text, code = run(name .. " --help")
       t.eq(code, 0, name)
-      t.ok(text:find("^sqlune " .. name .. ": %S.*usage: sqlune " .. name), name .. ": " .. text)
+      local pattern = name:gsub("%-", "%%-")
+      t.ok(text:find("^sqlune " .. pattern .. ": %S.*usage: sqlune " .. pattern), name .. ": " .. text)
       for line in text:gmatch "[^\n]+" do t.ok(sq.term.width(line) <= 80, name .. ": " .. line) end
     end)
   end,
