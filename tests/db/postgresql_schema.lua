@@ -62,8 +62,8 @@ return {
     local columns = sq.schema.parse(schema:text()).tables[1].columns
     t.eq({ #columns[1].examples, #columns[2].examples }, { 3, 0 }) -- 32 characters are too long to print
     t.ok(#sq.json.decode(schema:json()).tables.big.fields.b.examples == 5)
-    os.execute(("psql -X -q -h %s -p %d -U postgres -d slow -c 'BEGIN; LOCK TABLE locked; SELECT pg_sleep(2)' >/dev/null &")
-      :format(at.socket, at.port))
+    local hold = servers.quoted "BEGIN; LOCK TABLE locked; SELECT pg_sleep(2)"
+    os.execute(("psql -X -q -h %s -p %d -U postgres -d slow -c %s >/dev/null &"):format(at.socket, at.port, hold))
     t.ok(servers.wait(("psql -X -q -h %s -p %d -U postgres -d slow -c %s"):format(at.socket, at.port,
       servers.quoted "SELECT 1 / count(*) FROM pg_locks WHERE relation = 'locked'::regclass"), 5))
     schema = assert(sq.schema.read(at, { example_seconds = 0.05, include_tables = { "locked" } }))
