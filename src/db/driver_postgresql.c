@@ -198,8 +198,8 @@ static void postgresql_finish(sqn_conn *conn) {
     if (c->pg != NULL && c->running) stop(c);
     if (c->pg != NULL && c->in_transaction) {
         /* what outlives a roll-back goes too; its results are read before the next statement */
-        if (PQsendQuery(c->pg, "ROLLBACK; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; "
-                               "SELECT pg_catalog.pg_advisory_unlock_all()") &&
+        if (PQsendQuery(c->pg, "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; "
+                               "DEALLOCATE ALL; UNLISTEN *") &&
             PQflush(c->pg) >= 0)
             c->cleaning = true;
         else
@@ -358,6 +358,10 @@ static sqn_status get_ready(postgresql_conn *c, const char *sql, size_t n, doubl
     if (!trusted) SQN_TRY(sqn_postgresql_scan(sql, n, &c->names, e));
     if (c->cleaning) status = drain(c, &inner);
     c->cleaning = false;
+    if (status == SQN_DB && c->pg != NULL) { /* a standby refuses a part; the roll-back was first */
+        status = SQN_OK;
+        sqn_err_clear(&inner);
+    }
     if (status == SQN_OK && !trusted) status = begin(c, deadline, &inner);
     if (status == SQN_OK) return SQN_OK;
     bool broken = c->pg == NULL;
