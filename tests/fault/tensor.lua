@@ -69,6 +69,9 @@ local tests = {
       local p, g, m, v = sq.ones { 3 }, sq.ones { 3 }, sq.zeros { 3 }, sq.zeros { 3 }
       ops.adamw_({ p }, { g }, { m }, { v }, nil, { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0,
         step = 1 })
+      local codes, scale = sq.zeros({ 3 }, { dtype = "u8" }), sq.zeros { 1 }
+      ops.adamw8_({ p }, { g }, { codes }, { codes }, nil, { scale }, { scale }, { lr = 0.1, beta1 = 0.9, beta2 = 0.99,
+        eps = 1e-8, weight_decay = 0, step = 1 })
       return ops.global_norm { p, g }
     end)
   end,
@@ -117,6 +120,11 @@ local tests = {
       local _, factor = sq.optim.clip(model:parameters(), 1)
       optimiser:step(1e-3, factor)
     end)
+    sweep("checkpointed step", function()
+      local _s <close> = sq.scope()
+      model:loss_sum(batch, { checkpoint = true, smoothing = 0.1, z_loss = 0.1 }):backward()
+    end)
+    t.eq(sq.grad_enabled(), true)
   end,
 
   ["a model: made, loaded, saved"] = function()
@@ -147,6 +155,10 @@ local tests = {
       local _s <close> = sq.scope()
       local o = { max_tokens = 3, repetition_penalty = 1.1, temperature = 0.5 }
       return sq.generate.run(model, { { 1, 2 }, { 3 } }, o)
+    end)
+    sweep("beams", function()
+      local _s <close> = sq.scope()
+      return sq.generate.beams(model, { 1, 2 }, { beams = 2, max_tokens = 3, eos = { 5 } })
     end)
     t.eq(sq.grad_enabled(), true)
   end,
