@@ -17,6 +17,8 @@ local cfg = config.parse(arg, {
   top_k = config.integer("draw among this many tokens, 0: all", 0, { min = 0 }),
   top_p = config.number("draw among the likeliest tokens with this much probability", 1.0, { min = 0.001, max = 1 }),
   repetition_penalty = config.number("1: none", 1.0, { min = 0.001 }),
+  beams = config.integer("beam search with this many beams, 1: none", 1, { min = 1, max = 64 }),
+  length_penalty = config.number("beam search: an answer's log-probability is divided by its length ^ this", 1.0),
   seed    = 1,
   json    = false,
   dry_run = false,
@@ -25,6 +27,10 @@ local cfg = config.parse(arg, {
 local function check(value, message)
   if not value then config.fail(message) end
   return value
+end
+
+if cfg.beams > 1 and (cfg.temperature > 0 or cfg.repetition_penalty ~= 1) then
+  config.fail("beams: beam search neither draws nor takes a repetition_penalty", 2)
 end
 
 -- The questions.
@@ -42,6 +48,22 @@ end
 
 -- The answers, longest prompts first: the first batch takes the most memory.
 local ends = answers.ends(model, tokenizer, template)
+
+local function generate(prompts, streams)
+  if cfg.beams == 1 then
+    return sq.generate.run(model, prompts, {
+      max_tokens = cfg.max_tokens, eos = ends, temperature = cfg.temperature, top_k = cfg.top_k, top_p = cfg.top_p,
+      repetition_penalty = cfg.repetition_penalty, seed = cfg.seed, streams = streams,
+    })
+  end
+  local best = {}
+  for n, prompt in ipairs(prompts) do
+    best[n] = sq.generate.beams(model, prompt, { beams = cfg.beams, length_penalty = cfg.length_penalty,
+      max_tokens = cfg.max_tokens, eos = ends, returned = 1 })[1].ids
+  end
+  return best
+end
+
 do
   local bar <close> = progress.bar { label = "infer", total = #work.items, unit = "item" }
   bar:begin(work.done)
@@ -49,10 +71,7 @@ do
   for group in work:groups(cfg.batch) do
     local prompts, streams = {}, {}
     for n, i in ipairs(group) do prompts[n], streams[n] = work.prompts[i], i end
-    local results = sq.generate.run(model, prompts, {
-      max_tokens = cfg.max_tokens, eos = ends, temperature = cfg.temperature, top_k = cfg.top_k, top_p = cfg.top_p,
-      repetition_penalty = cfg.repetition_penalty, seed = cfg.seed, streams = streams,
-    })
+    local results = generate(prompts, streams)
     for n, i in ipairs(group) do
       tokens = tokens + #results[n]
       work:answer(i, answers.text(tokenizer, results[n], ends))

@@ -299,6 +299,20 @@ cases["two runs make one cache at once, and a reader keeps no samples in memory"
   t.eq(#t.ok(fs.list(dir .. "/cache")), 2, "the same cache")
 end
 
+cases["infer with beams"] = function()
+  local dir = workshop.new()
+  local function infer(settings)
+    local command = "'%s' infer model=%s/model data=%s/data.json out=%s/out.json max_tokens=6 limit=3 %s --quiet"
+    return workshop.shell(command:format(workshop.program, dir, dir, dir, settings))
+  end
+  local text, code = infer "beams=3 length_penalty=0.5"
+  t.eq(code, 0, text)
+  t.eq(#t.ok(json.read(dir .. "/out.json")), 3)
+  text, code = infer "beams=2 temperature=1"
+  t.eq(code, 2)
+  t.ok(text:find "neither draws", text)
+end
+
 cases["a list of data sets that is wrong"] = function()
   local dir = workshop.new()
   for text, pattern in pairs {

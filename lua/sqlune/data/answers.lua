@@ -81,7 +81,7 @@ function M.open(cfg, tokenizer, template, context)
   fs.mkdir(fs.dirname(cfg.out))
   local settings = {}
   for _, key in ipairs { "model", "base", "data", "dtype", "limit", "max_tokens", "max_length", "temperature", "top_k",
-    "top_p", "repetition_penalty", "seed" } do
+    "top_p", "repetition_penalty", "beams", "length_penalty", "seed" } do
     settings[#settings + 1] = tostring(cfg[key])
   end
   settings[#settings + 1] = fs.sha256(cfg.data)
