@@ -1,0 +1,88 @@
+-- Evaluation on servers: typed cells compare as the values of Python's drivers would; both dialects in one run.
+local servers = require "tests.servers"
+local t = require "tests.check"
+local sq = require "sqlune"
+
+local evaluate = sq.evaluate
+
+---Judges pairs of statements of one database; each pair says whether the results are equal.
+local function check(connection, pairs_of)
+  local items = {}
+  for i, pair in ipairs(pairs_of) do items[i] = { db = connection, gold = pair[1], pred = pair[2] } end
+  for i, outcome in ipairs(assert(evaluate.run { items = items, workers = 2 })) do
+    local pair = pairs_of[i]
+    local what = ("%s | %s %s %s"):format(pair[1], pair[2], outcome.gold_error or "", outcome.pred_error or "")
+    t.eq(outcome.verdict, pair[3] and "correct" or "wrong", what)
+    if pair.xiyan ~= nil then t.eq(outcome.ex_xiyan, pair.xiyan, what) end
+  end
+end
+
+return {
+  ["PostgreSQL: cells"] = function()
+    check(servers.new("postgresql", "cells", "CREATE TABLE a (b int)"), {
+      { "SELECT 1.50::numeric", "SELECT 1.5::float8", true },
+      { "SELECT 0.1::numeric", "SELECT 0.1::float8", false },
+      { "SELECT 1::int2", "SELECT 1.00::numeric", true },
+      { "SELECT true", "SELECT 1", true },
+      { "SELECT true, 'x'", "SELECT 1, 'x'", true },
+      { "SELECT 1, 1.5::float8", "SELECT 1.0::float8, 1.5::float8", true, xiyan = false },
+      { "SELECT DATE '2024-01-31'", "SELECT '2024-01-31'", false },
+      { "SELECT DATE '2024-01-31'", "SELECT TIMESTAMP '2024-01-31 00:00'", false },
+      { "SELECT TIMESTAMP '2024-01-31 12:00'", "SELECT TIMESTAMP '2024-01-31 12:00:00.000'", true },
+      { "SELECT TIMESTAMPTZ '2024-01-31 12:00+02'", "SELECT TIMESTAMPTZ '2024-01-31 10:00+00'", true },
+      { "SELECT INTERVAL '24 hours'", "SELECT INTERVAL '1 day'", true },
+      { "SELECT 'NaN'::float8", "SELECT 'NaN'::float8", false },
+      { "SELECT 'Infinity'::float8", "SELECT 'Infinity'::float8", true },
+      { "SELECT ARRAY[1,2]", "SELECT ARRAY[1,2]", true, xiyan = false },
+      { "SELECT ARRAY[1,2]", "SELECT ARRAY[2,1]", false },
+      { "SELECT '{\"a\": 1, \"b\": 2}'::jsonb", "SELECT '{\"b\":2,\"a\":1}'::jsonb", true },
+      { "SELECT NULL::int, 'x'", "SELECT 'x', NULL::text", true },
+      { "SELECT 'Nguyễn'::varchar", "SELECT 'Nguyễn'", true },
+      { "SELECT '\\x6162'::bytea", "SELECT 'ab'", false },
+      { "SELECT generate_series(1, 3) ORDER BY 1", "SELECT generate_series(1, 3) ORDER BY 1 DESC", true },
+    })
+  end,
+
+  ["MySQL: cells"] = function()
+    check(servers.new("mysql", "cells", "CREATE TABLE a (b int)"), {
+      { "SELECT CAST(1.5 AS DECIMAL(5,2))", "SELECT 1.5e0", true },
+      { "SELECT 1", "SELECT 1.0", true },
+      { "SELECT DATE '2024-01-31'", "SELECT '2024-01-31'", false },
+      { "SELECT TIMESTAMP '2024-01-31 12:00:00'", "SELECT CAST('2024-01-31 12:00:00.0' AS DATETIME)", true },
+      { "SELECT TIME '12:00:00'", "SELECT SEC_TO_TIME(43200)", true },
+      { "SELECT 'a' UNION ALL SELECT 'b'", "SELECT 'b' UNION ALL SELECT 'a'", true },
+      { "SELECT NULL, 2", "SELECT 2, NULL", true },
+      { "SELECT 'a'", "SELECT 'A'", false },
+    })
+  end,
+
+  ["several dialects in one run, and a prediction on another database"] = function()
+    local path = t.tmpdir() .. "/a.sqlite"
+    assert(sq.db.create(path, "CREATE TABLE a (b INTEGER); INSERT INTO a VALUES (1), (2)"))
+    local postgresql = servers.new("postgresql", "mixed", "CREATE TABLE a (b int); INSERT INTO a VALUES (1), (2)")
+    local mysql = servers.new("mysql", "mixed", "CREATE TABLE a (b int); INSERT INTO a VALUES (1), (2)")
+    local items = {}
+    for i, db in ipairs { path, postgresql, mysql } do
+      items[i] = { db = db, gold = "SELECT b FROM a", pred = "SELECT b FROM a ORDER BY b DESC" }
+    end
+    items[4] = { db = path, pred_db = postgresql, gold = "SELECT b || '' FROM a", pred = "SELECT b::text FROM a" }
+    items[5] = { db = postgresql, pred_db = mysql, gold = "SELECT b::float8 / 2 FROM a", pred = "SELECT b / 2 FROM a" }
+    for i, outcome in ipairs(assert(evaluate.run { items = items, workers = 2 })) do
+      t.eq(outcome.verdict, "correct", ("%d %s %s"):format(i, outcome.gold_error or "", outcome.pred_error or ""))
+    end
+  end,
+
+  ["check-gold names what servers lack"] = function()
+    local gold = require "sqlune.evaluate.gold"
+    local items = {}
+    for _, connection in ipairs { servers.new("postgresql", "lacking", "CREATE TABLE a (b int)"),
+      servers.new("mysql", "lacking", "CREATE TABLE a (b int)") } do
+      for _, sql in ipairs { "SELECT b FROM aa", "SELECT bb FROM a", "SELECT b FROM a", "SELECT 1" } do
+        items[#items + 1] = { db = connection, gold = sql }
+      end
+    end
+    local words = {}
+    for i, one in ipairs(assert(gold.check { items = items })) do words[i] = one.finding end
+    t.eq(words, { "missing", "error", "empty", "ok", "missing", "error", "empty", "ok" })
+  end,
+}
