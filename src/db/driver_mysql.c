@@ -278,6 +278,7 @@ static sqn_status read_mode(mysql_conn *c, sqn_err *e) {
     c->sql_mode = mode;
     c->quoting.no_backslash = holds_word(mode, "NO_BACKSLASH_ESCAPES");
     c->quoting.ansi = holds_word(mode, "ANSI_QUOTES");
+    c->quoting.brackets = holds_word(mode, "MSSQL");
     return SQN_OK;
 }
 

@@ -47,16 +47,7 @@ static const char *const denied_functions[] = {"LOAD_FILE",
                                                "SYS_EXEC",
                                                "SYS_EVAL",
                                                "SYS_SET",
-                                               "SYS_GET",
-                                               "SPIDER_DIRECT_SQL",
-                                               "SPIDER_BG_DIRECT_SQL",
-                                               "SPIDER_COPY_TABLES",
-                                               "SPIDER_FLUSH_TABLE_MON_CACHE",
-                                               "SERVICE_GET_READ_LOCKS",
-                                               "SERVICE_GET_WRITE_LOCKS",
-                                               "SERVICE_RELEASE_LOCKS",
-                                               "ASYNCHRONOUS_CONNECTION_FAILOVER_ADD_SOURCE",
-                                               "GROUP_REPLICATION_SET_AS_PRIMARY"};
+                                               "SYS_GET"};
 
 /* Whether the token is the word. The server cuts a number from the word that touches it, `1.5INTO`,
  * so of what begins with a digit the end counts. */
@@ -74,6 +65,26 @@ static bool is_one_of(token t, const char *const *list, size_t count) {
 #define IS_ONE_OF(t, list) is_one_of((t), (list), sizeof(list) / sizeof *(list))
 
 static bool is_sign(token t, char c) { return t.kind == SIGN && *t.at == c; }
+
+/* Families of functions of plugins, by how they begin. */
+static const char *const denied_families[] = {"SPIDER_",
+                                              "SERVICE_GET_",
+                                              "SERVICE_RELEASE_",
+                                              "KEYRING_",
+                                              "GROUP_REPLICATION_",
+                                              "AUDIT_LOG_",
+                                              "ASYNCHRONOUS_CONNECTION_",
+                                              "VERSION_TOKENS_"};
+
+static bool is_denied_function(token t) {
+    if (IS_ONE_OF(t, denied_functions)) return true;
+    for (size_t i = 0; i < sizeof denied_families / sizeof *denied_families; i++) {
+        size_t n = strlen(denied_families[i]);
+        if (t.kind != STRING && t.n > n && strncasecmp(t.at, denied_families[i], n) == 0)
+            return true;
+    }
+    return false;
+}
 
 static sqn_status denied(review *r, token t, const char *what) {
     if (what != NULL) return SQN_FAIL(r->e, SQN_DENIED, "not allowed: %s", what);
@@ -162,8 +173,8 @@ static sqn_status check_token(review *r, const token before[2], token t, bool sh
             return denied(r, t, "the next value of a sequence");
         if (is_word(t, "PROCEDURE") && !show) return denied(r, t, NULL);
     }
-    if (is_sign(t, '(') && IS_ONE_OF(before[0], denied_functions))
-        return denied(r, before[0], NULL);
+    if (is_sign(t, '(') && is_denied_function(before[0])) return denied(r, before[0], NULL);
+    if (is_sign(t, '[') && r->quoting.brackets) return denied(r, t, "names in square brackets");
     return SQN_OK;
 }
 

@@ -14,6 +14,7 @@
 typedef struct sqn_mysql_quoting {
     bool no_backslash; /* NO_BACKSLASH_ESCAPES: '\' is a character like others */
     bool ansi;         /* ANSI_QUOTES: "x" is a name */
+    bool brackets;     /* MSSQL (MariaDB): [x] is a name; no statement may hold one */
 } sqn_mysql_quoting;
 
 /* SQN_DENIED names what is not allowed; SQN_DB if there is no statement. */

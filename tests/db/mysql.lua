@@ -63,6 +63,33 @@ return {
     t.eq(value(db, "SELECT DATABASE()"), "my_session")
   end,
 
+  ["quotes as the server's sql_mode has them"] = function()
+    local at = servers.mysql()
+    local function with_mode(mode, judge)
+      servers.script(at, ("SET GLOBAL sql_mode = '%s'"):format(mode))
+      local ok, message = pcall(function()
+        local db <close> = assert(sq.db.open(at))
+        judge(db)
+      end)
+      servers.script(at, "SET GLOBAL sql_mode = DEFAULT")
+      if not ok then error(message, 0) end
+    end
+    with_mode("NO_BACKSLASH_ESCAPES", function(db)
+      t.eq(value(db, "SELECT '\\'"), "\\")
+      refused("SQLUNE_DENIED", "INTO", db:query "SELECT '\\' INTO OUTFILE '/tmp/sqlune-hostile'")
+    end)
+    with_mode("ANSI_QUOTES", function(db)
+      refused("SQLUNE_DENIED", "INTO", db:query 'SELECT 1 AS "\\" INTO OUTFILE "/tmp/sqlune-hostile"')
+      t.eq(assert(db:query 'SELECT 1 AS "a\\"').columns, { "a\\" })
+    end)
+    with_mode("MSSQL", function(db)
+      refused("SQLUNE_DENIED", "square brackets", db:query "SELECT 1 AS [a'], 2 INTO OUTFILE '/tmp/x' -- [']")
+    end)
+    with_mode("", function(db)
+      t.eq(value(db, "SELECT '\\' INTO OUTFILE /*'"), "' INTO OUTFILE /*")
+    end)
+  end,
+
   ["limits and deadlines"] = function()
     local db <close> = opened("my_limits", "CREATE TABLE n (i INT); INSERT INTO n SELECT seq FROM seq_1_to_1000;")
     refused("SQLUNE_LIMIT", "5 rows", db:query("SELECT i FROM n", { max_rows = 5 }))
