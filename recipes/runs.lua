@@ -52,6 +52,18 @@ local function flat(settings, prefix, out)
   return out
 end
 
+---What was switched off says nothing by its other settings.
+local function without_unused(settings)
+  local off = { ["lora."] = (settings["lora.rank"] or "0") == "0", ["momq."] = settings["momq.enabled"] ~= "true" }
+  for prefix, unused in pairs(off) do
+    for name in pairs(settings) do
+      local switch = name == "lora.rank" or name == "momq.enabled"
+      if unused and not switch and name:sub(1, #prefix) == prefix then settings[name] = nil end
+    end
+  end
+  return settings
+end
+
 local function last_of(run, key)
   local y = history.series(run, key).y
   return y[#y]
@@ -92,16 +104,16 @@ end
 -- Settings in which the runs differ, but for where they write.
 local names, differing, settings = {}, {}, {}
 for i, run in ipairs(runs) do
-  settings[i] = flat(run.settings, "", {})
+  settings[i] = without_unused(flat(run.settings, "", {}))
   for name in pairs(settings[i]) do names[name] = true end
 end
 for name in pairs(names) do
-  for i = 2, #runs do
-    if name ~= "out" and name ~= "resume" and settings[i][name] ~= settings[1][name] then
-      differing[#differing + 1] = name
-      break
-    end
+  local values, count = {}, 0
+  for i = 1, #runs do
+    local value = settings[i][name]
+    if value and not values[value] then values[value], count = true, count + 1 end
   end
+  if count > 1 and name ~= "out" and name ~= "resume" then differing[#differing + 1] = name end
 end
 table.sort(differing)
 

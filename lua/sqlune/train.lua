@@ -132,7 +132,7 @@ function Run:steps()
       end
       sq.sys.uninterrupted(function()
         self.step = self.step + 1
-        self:write_log(sq.sys.clock() - started)
+        self:write_log((self.logged or sq.sys.clock()) - started)
       end)
       local every = self.cfg.save_every or 0
       if every > 0 and self.step % every == 0 and self.step < self.total then self:save() end
@@ -141,7 +141,7 @@ function Run:steps()
       self.bar:close()
       return nil
     end
-    started = sq.sys.clock()
+    started, self.logged = sq.sys.clock(), nil
     self.under_way = { step = self.step + 1, updates = self.optimizer.step_count, random = sq.random_state(),
       clock = started }
     local micro = self.batches:at(self.step + 1)
@@ -155,7 +155,7 @@ end
 ---Numbers of the step that is under way: loss, grad_norm, lr and others. `skipped` tells that nothing was updated.
 ---@param entry table<string, any>
 function Run:log(entry)
-  self.entry = entry
+  self.entry, self.logged = entry, sq.sys.clock() -- an evaluation behind this is not the step's time
   self.skipped = entry.skipped and (self.skipped or 0) + 1 or 0
   if not entry.skipped then
     entry.skipped = nil

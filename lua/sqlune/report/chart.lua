@@ -160,7 +160,8 @@ function M.line(spec, escape)
     out[#out + 1] = '<p class="note">no points</p></figure>'
     return table.concat(out)
   end
-  local y = axis(math.min(y_low, spec.y_min or y_low), y_high, 5)
+  local y_least = math.min(y_low, spec.y_min or y_low)
+  local y = axis(y_least, spec.y_min and y_high == y_least and y_high + 1 or y_high, 5)
   local x = { low = x_low, high = x_high > x_low and x_high or x_low + 1 }
   x.step = tick_step(x.high - x.low, 7)
   local function px(v) return left + (v - x.low) / (x.high - x.low) * (spec.width - left - right) end

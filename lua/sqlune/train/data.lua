@@ -91,6 +91,9 @@ end
 ---@return string? message
 function M.read(cfg, text, check_type)
   local longest = math.min(cfg.max_length, cfg.batch_tokens, text.context)
+  if cfg.augment and cfg.augment.every_epoch and cfg.cache then
+    return nil, "cache: conversations that are made anew in every epoch (augment.every_epoch) cannot be kept"
+  end
   if cfg.augment and cfg.augment.every_epoch then return epochs.read(cfg, text, longest, check_type) end
   local o = { max_length = longest, context = text.context, mask = cfg.mask, folder = cfg.cache, model = text.folder,
     max_items = cfg.show_mask > 0 and cfg.show_mask or nil, check = check_type }
