@@ -23,6 +23,7 @@ fault "CUDA belongs to src/cuda and kernels/cuda" "$(includes 'cuda|cublas|nccl'
 fault "SQLite belongs to its driver in src/db" \
   "$(includes 'sqlite3' src kernels | outside 'src/db/(driver_sqlite|sqlite_guard)\.[ch]:')"
 fault "database clients belong to src/db/driver_*.c" "$(includes 'libpq|mysql|mariadb' src kernels | outside 'src/db/driver_[a-z_]*\.[ch]:')"
+fault "curl belongs to src/io/http.c" "$(includes 'curl/' src kernels | outside 'src/io/http\.c:')"
 fault "src/core stands on nothing" "$(includes '(bind|host|tensor|io|text|db|dist|cuda|kernels)/' src/core)"
 fault "kernels know nothing of tensors" "$(includes '(bind|host|tensor|io|text|db|dist)/' kernels)"
 fault "src/tensor knows nothing of text, files, databases" "$(includes '(bind|host|io|text|db)/' src/tensor)"
