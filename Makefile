@@ -116,9 +116,10 @@ test-gc: all $(BUILD)/pty ## the tests with a collector that works all the time,
 test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODEL=folder
 	MODEL=$(MODEL) TEST_GROUP=real $(SQLUNE) tests/run.lua
 
-bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, tokenizers) measures the peers too
+bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, tokenizers) measures the peers too, XIYAN=… the original in that folder
 	@for b in operators momq sft lora tokenize eval assemble; do echo "$$b"; $(SQLUNE) tests/bench/$$b.lua $(PYTHON) || exit 1; done
 	@echo mschema; $(SQLUNE) tests/bench/mschema.lua $(SQLUNE_SHARED)/data/spider/database
+	@echo mschema of PostgreSQL; $(SQLUNE) tests/bench/mschema_postgresql.lua $(PYTHON) $(XIYAN)
 
 lint: ## layer rules, file lengths, clang-format, luacheck
 	@tools/lint.sh
