@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/alloc.h"
 #include "core/dtype.h"
 #include "core/err.h"
 
 void *sqn_cuda_scratch(size_t bytes, void *stream); /* contents undefined */
 void sqn_cuda_scratch_release(void *p, void *stream);
 sqn_status sqn_cuda_launched(void); /* SQN_OK, or what the last launch failed with */
+/* Between host and card; both wait until the bytes are there. */
+sqn_status sqn_cuda_read(void *host, const void *device, size_t bytes, void *stream);
+sqn_status sqn_cuda_write(void *device, const void *host, size_t bytes, void *stream);
 
 /* C [m, n] = op(A) [m, k] op(B) [k, n] + beta C (+ bias [m] to every column), each of `batch`
  * matrices. */

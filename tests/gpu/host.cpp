@@ -19,6 +19,16 @@ extern "C" void sqn_cuda_scratch_release(void *p, void *stream) {
     (void)stream;
     emu::release(p);
 }
+extern "C" sqn_status sqn_cuda_read(void *host, const void *device, size_t bytes, void *stream) {
+    (void)stream;
+    memcpy(host, device, bytes);
+    return SQN_OK;
+}
+extern "C" sqn_status sqn_cuda_write(void *device, const void *host, size_t bytes, void *stream) {
+    (void)stream;
+    memcpy(device, host, bytes);
+    return SQN_OK;
+}
 extern "C" sqn_status sqn_cuda_launched(void) { return SQN_OK; }
 
 /* One element of a matrix as f64; the library under emulation is BLAS's definition. */

@@ -86,5 +86,6 @@ struct kernel_case {
 std::vector<kernel_case> elementwise_cases();
 std::vector<kernel_case> row_cases();
 std::vector<kernel_case> attention_cases();
+std::vector<kernel_case> expert_cases();
 
 #endif

@@ -228,6 +228,21 @@ void sample(sqn_dtype dtype) {
         ids.expect("ids");
     }
 }
+void eigh(sqn_dtype dtype) {
+    const int64_t n = 9;
+    values x = values::floats(dtype, n * n), v(dtype, n), vectors(dtype, n * n);
+    std::vector<double> both(x.doubles(), x.doubles() + n * n);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++) both[(size_t)(i * n + j)] = both[(size_t)(j * n + i)];
+    x.set(both);
+    sqn_k_eigh a = {n, (double *)x.at(), (double *)v.at(), (double *)vectors.at()};
+    sqn_k_eigh r = {n, x.doubles(), v.doubles(), vectors.doubles()};
+    check(sqn_cpu_eigh(&r, nullptr), "cpu");
+    check(sqn_cuda_eigh(&a, nullptr), "cuda");
+    v.expect("values");
+    vectors.expect("vectors");
+}
+
 void matmul(sqn_dtype dtype) {
     struct shape {
         int64_t batch, m, n, k;
@@ -263,6 +278,7 @@ void matmul(sqn_dtype dtype) {
 
 std::vector<kernel_case> row_cases() {
     return {{"matmul", floats, matmul},
+            {"eigh", {SQN_F64}, eigh},
             {"reduce", floats, reduce},
             {"reduce_nan", floats, reduce_nan},
             {"softmax", floats, softmax},
