@@ -38,4 +38,33 @@ return {
       t.ok(count > 30, count)
     end
   end,
+
+  ["workers whose memory is out end the run, with a message"] = function()
+    local dir = t.tmpdir()
+    local path = dir .. "/a.sqlite"
+    assert(sq.db.create(path, "CREATE TABLE p (name TEXT, n REAL); INSERT INTO p VALUES ('a', 1), ('b', 1), ('c', 2)"))
+    local items = {
+      { db = path, gold = "SELECT name FROM p ORDER BY n", pred = "SELECT name FROM p ORDER BY n, name DESC",
+        ordered = true, keyed = { sql = "SELECT name, n FROM p ORDER BY n", keys = { 2 } } },
+      { db = path, pred_db = { path = path, reversed = true }, gold = "SELECT n FROM p", pred = "SELECT name FROM p" },
+    }
+    local function run()
+      local pool <close> = assert(sq.evaluator.start { items = items, workers = 1, samples = 2, rounds = 3,
+        tolerance = 0.1, cache = dir, digests = { [path] = "x" } })
+      while assert(pool:step(5)) < #items do end
+      return pool:outcome(1).ties, pool:outcome(2).verdict
+    end
+    local failed, last = 0, 0
+    for k = 0, 400 do -- a worker counts on from what was left when it was forked
+      sq.sys.fail_allocation(k, true)
+      local ok, message = pcall(run)
+      sq.sys.fail_allocation(-1)
+      if not ok then
+        t.ok(tostring(message):find "memory", message)
+        failed, last = failed + 1, k
+      end
+    end
+    t.ok(failed > 80 and last < 400, failed .. " failed, the last at " .. last)
+    t.eq({ run() }, { "within", "wrong" })
+  end,
 }
