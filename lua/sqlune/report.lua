@@ -295,6 +295,7 @@ end
 ---@return sqlune.report.Html gold
 ---@return sqlune.report.Html pred
 function M.sql_diff(gold, pred)
+  if gold == pred then return M.raw(M.escape(gold)), M.raw(M.escape(pred)) end
   local a, b = tokens(gold), tokens(pred)
   mark_changes(a, b)
   return marked(gold, a, "del"), marked(pred, b, "ins")

@@ -246,11 +246,18 @@ function M.squeeze(text, dialect)
   return table.concat(parts)
 end
 
+---A text without the blanks around it.
+local function stripped(text)
+  local first = text:find "%S"
+  return first and text:match(".*%S", first) or ""
+end
+
 ---The statement in a model's answer: the last fenced block (```sql, ```sqlite, ```SQL, ``` …), else the text up to a
 ---lone closing fence; blanks around it removed.
 ---@param text string
 ---@return string
 function M.unfence(text)
+  if not text:find("```", 1, true) then return stripped(text) end
   local last
   for body in (text .. "\n"):gmatch "```[%a%d]*[ \t]*\r?\n(.-)\n?%f[`\0]```" do last = body end
   if not last then
@@ -261,7 +268,7 @@ function M.unfence(text)
       last = after and after:gsub("```.*$", "") or text
     end
   end
-  return (last:gsub("^%s+", ""):gsub("%s+$", ""))
+  return stripped(last)
 end
 
 return M

@@ -13,36 +13,36 @@ local OF = {
 local ORDER = { "plain", "join", "group", "having", "order", "limit", "distinct", "aggregate", "nested",
   "set operation", "cte", "window", "case", "like", "exists" }
 
----Upper-cased words outside quotes and comments. The lexer reads what has comments or quotes that do not pair.
-local function words_of(text, dialect)
-  local bare, words = text, {}
+---Calls visit with each upper-cased word outside quotes and comments. The lexer reads what has comments, or quotes that
+---do not pair.
+local function each_word(text, dialect, visit)
+  local bare = text
   if text:find "['\"`]" then bare = text:gsub("%b''", " "):gsub('%b""', " "):gsub("%b``", " ") end
   if not bare:find "['\"`%[]" and not bare:find("--", 1, true) and not bare:find("/*", 1, true) then
-    for word in bare:upper():gmatch "[%a_][%w_]*" do words[#words + 1] = word end
+    for word in bare:upper():gmatch "[%a_][%w_]*" do visit(word) end
   else
     for _, token in ipairs(sql.significant(text, dialect)) do
-      if token.kind == "keyword" or token.kind == "name" then words[#words + 1] = token.text:upper() end
+      if token.kind == "keyword" or token.kind == "name" then visit(token.text:upper()) end
     end
   end
-  return words
 end
 
 ---@param text string
 ---@param dialect? string
 ---@return string[] features  in a fixed order
 function M.of(text, dialect)
-  local seen, selects = {}, 0
-  for _, word in ipairs(words_of(text, dialect)) do
+  local seen, selects, list = {}, 0, {}
+  each_word(text, dialect, function(word)
     local feature = OF[word]
     if feature then seen[feature] = true end
     if word == "SELECT" then selects = selects + 1 end
-  end
+  end)
   if selects > 1 and text:find "%(%s*[sS][eE][lL][eE][cC][tT]" then seen.nested = true end
-  local list = {}
+  if next(seen) == nil then return { "plain" } end
   for _, feature in ipairs(ORDER) do
     if seen[feature] then list[#list + 1] = feature end
   end
-  return #list > 0 and list or { "plain" }
+  return list
 end
 
 ---All names, in the order in which tables show them.

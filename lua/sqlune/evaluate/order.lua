@@ -139,21 +139,33 @@ end
 ---@return boolean ordered
 ---@return sqlune.evaluate.Keyed? keyed
 function M.of(text, dialect)
-  if not text:lower():find "order%s+by" then return false end
+  local lower = text:lower()
+  if not lower:find("order", 1, true) or not lower:find "order%s+by" then return false end
   local list = tokens_of(text, dialect)
   local at = parts_of(list)
   if not at.order or not at.select then return false end
   return true, keyed_of(text, list, at)
 end
 
----Whether it orders, without its keys: cheap where there are no parentheses.
+---Parentheses that are open at the end of a text without quotes and comments.
+local function depth_of(text)
+  local _, opened = text:gsub("%(", "")
+  local _, closed = text:gsub("%)", "")
+  return opened - closed
+end
+
+---Whether it orders, without its keys: cheap where there are no quotes and no comments.
 ---@param text string
 ---@param dialect? string
 ---@return boolean
 function M.orders(text, dialect)
-  if not text:lower():find "order%s+by" then return false end
-  if not text:find "[%(%-/'\"]" then return true end
-  return parts_of(tokens_of(text, dialect)).order ~= nil
+  local lower = text:lower()
+  if not lower:find("order", 1, true) or not lower:find "order%s+by" then return false end
+  if text:find "[%-/'\"`%[#$]" then return parts_of(tokens_of(text, dialect)).order ~= nil end
+  for at in lower:gmatch "()%f[%w_]order%s+by%f[^%w_]" do
+    if depth_of(text:sub(1, at - 1)) == 0 then return true end
+  end
+  return false
 end
 
 return M
