@@ -165,6 +165,7 @@ end
 
 local function build(self)
   local model = self.model
+  if model.momq then fail "the model has experts (momq), which an adapter would replace" end
   spell_out(self.config, model)
   local plan, saved = config_of.plan(self.config), config_of.saved_modules(self.config)
   check_modules(self.config, model, plan, saved)

@@ -104,6 +104,13 @@ function Adapter:train()
   for _, x in ipairs(self:parameters()) do x.requires_grad = true end
 end
 
+---Takes the losses' and names' settings of another config of the same shape.
+---@param c sqlune.momq.Config
+function Adapter:configure(c)
+  self.c, self.statistics = c, statistics.new(c)
+  for _, layer in ipairs(self.layers) do layer.c = c end
+end
+
 local function each(self, visit)
   for _, layer in ipairs(self.layers) do
     local keys = {}

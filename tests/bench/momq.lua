@@ -79,7 +79,7 @@ end
 
 print(("\nagainst the number of experts: paper mode, %d tokens, f32, rank 16, top 1 of 1 group"):format(MANY))
 print(("%-10s %10s %16s"):format("experts", "ms", "MiB beside them"))
-for _, experts in ipairs { 2, 4, 8, 16, 32, 64 } do
+for _, experts in ipairs { 1, 2, 4, 8, 16, 32, 64 } do -- 1: plain LoRA, without routers and shared experts
   local _s <close> = sq.scope()
   local ms, mib = measure(layer_of({ num_experts = experts, num_experts_per_tok = 1, share_expert_num = 2,
     dialect_num = 1, lora_r = 16, lora_alpha = 32, lora_dropout = 0 }, "f32"), "f32", MANY)

@@ -63,6 +63,23 @@ cases["the log has the routers' losses and statistics, the folder opens"] = func
   t.ok(#model:generate(tokenizer:encode "Which", { max_tokens = 3 }) > 0)
 end
 
+cases["training goes on with a folder's experts"] = function()
+  local dir = new()
+  t.eq(select(2, sft(dir, "first", SETTINGS)), 0)
+  local text, code = sft(dir, "second", SETTINGS .. ("model=%s/first"):format(dir))
+  t.eq(code, 0, text)
+  local first, second = workshop.losses(dir, "first"), workshop.losses(dir, "second")
+  t.ok(second[1] < first[1], ("starts at %g after %g"):format(second[1], first[1]))
+  for settings, pattern in pairs {
+    [SETTINGS .. "momq.lora_r=3"] = "momq.lora_r is 3, but the model's experts have 2",
+    [""] = "has experts: go on training them with momq.enabled=true",
+    ["lora.rank=2"] = "the model has experts",
+  } do
+    text, code = sft(dir, "third", settings .. (" model=%s/first"):format(dir))
+    t.ok(code ~= 0 and text:find(pattern), text)
+  end
+end
+
 cases["what is refused"] = function()
   local dir = new()
   local function refused(settings, pattern)

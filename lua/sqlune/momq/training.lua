@@ -59,11 +59,22 @@ end
 local Training = {}
 Training.__index = Training
 
+---Ends the recipe where a folder with experts would be trained as if it had none.
+local function check_plain(folder)
+  local facts = sq.json.read(sq.fs.join(folder, "config.json"))
+  if type(facts) == "table" and facts.use_moe_lora == true then
+    config.fail(folder .. ": has experts: go on training them with momq.enabled=true and their settings")
+  end
+end
+
 ---What a recipe's settings ask for: nil without momq.enabled.
----@param cfg { momq: table, seed: integer, loss?: table }
+---@param cfg { model: string, momq: table, seed: integer, loss?: table }
 ---@return sqlune.momq.Training?
 function M.wanted(cfg)
-  if not cfg.momq.enabled then return nil end
+  if not cfg.momq.enabled then
+    check_plain(cfg.model)
+    return nil
+  end
   if cfg.loss and cfg.loss.checkpointing then
     config.fail "momq: the routers' losses need what loss.checkpointing throws away: turn one of them off"
   end
@@ -76,11 +87,39 @@ function M.wanted(cfg)
   return self
 end
 
----Puts the experts before the model's layers; what is trained, and saved.
+-- What two adapters must share for one to go on with the other's weights; the rest are settings of the training.
+local SHAPE = { "momq_mode", "num_experts", "num_experts_per_tok", "share_expert_num", "dialect_num", "lora_r",
+  "lora_alpha", "lora_target_modules", "moe_lora_target_modules", "unfreeze_layer_norms", "hard_dialect_router",
+  "norm_topk_prob", "lora_route_type", "enable_dialect_router" }
+
+---The experts that the model's folder had, with this training's losses.
+local function go_on(self, model)
+  local adapter = model.momq
+  for _, key in ipairs(SHAPE) do
+    local mine, there = self.c[key], adapter.c[key]
+    if type(mine) == "table" then
+      table.sort(mine)
+      table.sort(there)
+      mine, there = table.concat(mine, ","), table.concat(there, ",")
+    end
+    if mine ~= there then
+      config.fail(("momq.%s is %s, but the model's experts have %s"):format(key, tostring(mine), tostring(there)))
+    end
+  end
+  adapter:configure(self.c)
+  return adapter
+end
+
+---Puts the experts before the model's layers, or takes those that it has; what is trained, and saved.
 ---@param model sqlune.Model
 ---@return sqlune.momq.Adapter
 function Training:attach(model)
-  local ok, adapter = pcall(momq.attach, model, self.c, { seed = self.seed })
+  local ok, adapter
+  if model.momq then
+    ok, adapter = true, go_on(self, model)
+  else
+    ok, adapter = pcall(momq.attach, model, self.c, { seed = self.seed })
+  end
   if not ok then
     if type(adapter) == "table" and adapter.message then config.fail(adapter.message) end
     error(adapter, 0)
