@@ -87,11 +87,14 @@ static sqn_status read_names(reader *r, sqn_text list, sqn_text_list *out) {
     return SQN_OK;
 }
 
-/* Blanks, the word, blanks, then characters up to the next blank. */
+/* Blanks, the word, blanks or an equals sign, then characters up to the next blank. */
 static void skip_option(sqn_cursor *c, const char *word) {
     sqn_cursor start = *c;
-    if (sqn_cursor_words(c, word) && sqn_cursor_blanks(c)) {
-        const char *from = c->at;
+    if (sqn_cursor_words(c, word)) {
+        bool apart = sqn_cursor_blanks(c);
+        if (sqn_cursor_char(c, '=')) apart = true;
+        sqn_cursor_blanks(c);
+        const char *from = apart ? c->at : c->end;
         while (c->at < c->end && !isspace((unsigned char)*c->at)) c->at++;
         if (c->at > from) return;
     }
@@ -103,8 +106,6 @@ static bool key_ends(sqn_cursor c) {
     sqn_text comment;
     skip_option(&c, "USING");
     skip_option(&c, "KEY_BLOCK_SIZE");
-    if (sqn_cursor_words(&c, "KEY_BLOCK_SIZE="))
-        while (c.at < c.end && isdigit((unsigned char)*c.at)) c.at++;
     skip_option(&c, "WITH PARSER");
     if (sqn_cursor_words(&c, "COMMENT") &&
         !(sqn_cursor_blanks(&c) && sqn_cursor_string(&c, &comment)))
