@@ -51,6 +51,17 @@ function M.standard()
   return list
 end
 
+---Whether one of the steps may change columns (not only drop and move them).
+---@param steps sqlune.augment.Step[]
+---@return boolean
+function M.changes_columns(steps)
+  for _, step in ipairs(steps) do
+    local keeps = step.run == M.shuffle or step.run == M.filter or step.run == M.permute or step.run == M.translate
+    if not keeps then return true end
+  end
+  return false
+end
+
 local function step_of(value, path, i)
   if type(value) == "function" then return { name = ("%s[%d]"):format(path, i), run = value, custom = true } end
   if type(value) == "string" and type(M[value]) == "function" then
@@ -95,6 +106,7 @@ end
 ---@field evidence string?
 ---@field db_name string?
 ---@field dialect string?   default "sqlite"
+---@field shares boolean?   its columns are other samples' too: where M.changes_columns says no
 ---@field where string?
 
 ---The statements of a sample as one text.
@@ -112,7 +124,8 @@ end
 ---@return sqlune.augment.Sample
 function M.sample(o)
   local dialect = o.dialect or "sqlite"
-  local schema = o.structure and schemas.new(o.structure, M.statements(o.sql, o.also), dialect) or schemas.plain(o.text)
+  local schema = o.structure and schemas.new(o.structure, M.statements(o.sql, o.also), dialect, o.shares)
+    or schemas.plain(o.text)
   return { schema = schema, sql = o.sql, also = o.also, question = o.question, evidence = o.evidence,
     db_name = o.db_name, dialect = dialect, where = o.where or "a sample" }
 end

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bind/bind.h"
+#include "bind/lua_memory.h"
 #include "core/alloc.h"
 #include "core/jobs.h"
 
@@ -160,9 +161,11 @@ static void leave(crew *c, int place, lua_State *L) {
 static void *work(void *of) {
     crew *c = of;
     sqn_job *job;
-    lua_State *L = luaL_newstate();
+    lua_memory memory = {0};
+    lua_State *L = lua_newstate(lua_memory_allocate, &memory);
     if (L == NULL) {
         refuse_all(c, "not enough memory for a worker");
+        lua_memory_release(&memory);
         return NULL;
     }
     int place = enter(c, L);
@@ -176,6 +179,7 @@ static void *work(void *of) {
         refuse_all(c, lua_tostring(L, -1) ? lua_tostring(L, -1) : "a worker could not start");
     leave(c, place, L);
     lua_close(L);
+    lua_memory_release(&memory);
     return NULL;
 }
 

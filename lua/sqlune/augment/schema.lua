@@ -64,6 +64,14 @@ local function place_of(tables, text)
   end
 end
 
+---A column as all samples may share it, as long as nobody changes columns.
+local function shared_column(own, used)
+  local copy = {}
+  for name, value in pairs(own.base) do copy[name] = value end
+  copy.used, copy.texts = used, own.texts
+  return copy
+end
+
 ---What all samples of a structure share: names in lower case, columns to look through to, where foreign keys end.
 local function prepare(structure)
   local tables, keys = {}, {}
@@ -72,8 +80,8 @@ local function prepare(structure)
     for c, column in ipairs(one.columns) do
       local base = { table = one.name, used = false, key = column.primary_key and true or false }
       for name, value in pairs(column) do base[name] = value end
-      columns[c] = { base = base, through = { __index = base }, lower = column.name:lower(), texts = {} }
-      base.prepared = columns[c]
+      local own = { base = base, through = { __index = base }, lower = column.name:lower(), texts = {} }
+      base.prepared, columns[c] = own, own
     end
     local lower = one.name:lower()
     tables[t] = { name = one.name, key = one.key or one.name, comment = one.comment, lower = lower, columns = columns,
@@ -84,6 +92,13 @@ local function prepare(structure)
       to = place_of(tables, (key.ref_table .. "." .. key.ref_column):lower()) }
     for _, place in pairs { keys[k].from, keys[k].to } do
       tables[place[1]].columns[place[2]].base.key = true
+    end
+  end
+  for _, one in ipairs(tables) do -- when it is known which columns are keys
+    one.unused = {}
+    for c, own in ipairs(one.columns) do
+      own.used, own.unused = shared_column(own, true), shared_column(own, false)
+      one.unused[c] = own.unused
     end
   end
   return { tables = tables, keys = keys }
@@ -103,7 +118,7 @@ end
 
 ---Copies tables and columns, marked with what the statement uses. A column counts where a table that the SQL names has
 ---it; without any such table everything counts as used.
-local function fill(schema, tables, statement, dialect)
+local function fill(schema, tables, statement, dialect, shares)
   local names = statement and sql.identifiers(statement, dialect) or {}
   local odd, all = odd_names(names), statement and sql.reads_unnamed(statement, dialect)
   local used, any = used_tables(tables, names, odd)
@@ -111,11 +126,16 @@ local function fill(schema, tables, statement, dialect)
   for t, one in ipairs(tables) do
     local there, columns = used[t] or not any, {}
     if there and any and #one.columns > 0 then needed[#needed + 1] = { one.name } end
-    for c, column in ipairs(one.columns) do
+    if shares and not there then table.move(one.unused, 1, #one.unused, 1, columns) end
+    for c, column in ipairs(shares and not there and {} or one.columns) do
       local base = column.base
       local is_used = there and (all or not any or names[column.lower]
         or #odd > 0 and begins_with(base.line:sub(2), odd)) or false
-      columns[c] = setmetatable({ used = is_used }, column.through)
+      if shares then
+        columns[c] = is_used and column.used or column.unused
+      else
+        columns[c] = setmetatable({ used = is_used }, column.through)
+      end
       if is_used and any then needed[#needed + 1] = { one.name, base.name } end
     end
     schema.tables[t] = { name = one.name, key = one.key, comment = one.comment, columns = columns, used = there }
@@ -126,8 +146,9 @@ end
 ---@param structure table       what sq.schema.parse returns
 ---@param statement? string     the SQL that must stay answerable
 ---@param dialect? string
+---@param shares? boolean       its columns are other samples' too: for steps that change none
 ---@return sqlune.augment.Schema
-function M.new(structure, statement, dialect)
+function M.new(structure, statement, dialect, shares)
   local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {},
     needed = {} }, Schema)
   local shared = prepared[structure]
@@ -135,7 +156,7 @@ function M.new(structure, statement, dialect)
     shared = prepare(structure)
     prepared[structure] = shared
   end
-  fill(self, shared.tables, statement, dialect)
+  fill(self, shared.tables, statement, dialect, shares)
   for k, one in ipairs(shared.keys) do
     local key, from, to = one.key, one.from, one.to
     self.foreign_keys[k] = { table = key.table, column = key.column, ref_table = key.ref_table,
@@ -159,40 +180,62 @@ local function caller()
   return info.short_src .. ":" .. info.currentline
 end
 
----Keeps the elements for which `drop` says false.
-local function sift(list, drop)
-  local kept, dropped = {}, {}
-  for _, element in ipairs(list) do
-    if drop(element) then dropped[#dropped + 1] = element else kept[#kept + 1] = element end
+---Keeps, in the same list, the elements for which drop(element, of) says false. Returns the others; nil if there are
+---none.
+local function sift(list, drop, of)
+  local kept, count, dropped = 0, #list, nil
+  for i = 1, count do
+    local element = list[i]
+    if drop(element, of) then
+      dropped = dropped or {}
+      dropped[#dropped + 1] = element
+    else
+      kept = kept + 1
+      if kept < i then list[kept] = element end
+    end
   end
-  return kept, dropped
+  for i = count, kept + 1, -1 do list[i] = nil end
+  return dropped
+end
+
+---Drops the foreign keys with an end among these columns.
+local function drop_keys_of(schema, gone)
+  sift(schema.foreign_keys, function(key)
+    return not key.from or not key.to or gone[key.from] or gone[key.to] or false
+  end)
 end
 
 ---Drops the columns for which the function says true; one stays where a table would lose all. Foreign keys follow.
 ---@param drop fun(column: sqlune.augment.Column, table: sqlune.augment.Table): boolean
 function Schema:drop_columns(drop)
-  local place = caller()
+  local place, gone = caller(), {}
   for _, one in ipairs(self.tables) do
-    local kept, dropped = sift(one.columns, function(column) return drop(column, one) end)
-    one.columns = #kept > 0 and kept or { one.columns[1] }
-    for _, column in ipairs(dropped) do
+    local first = one.columns[1]
+    local dropped = sift(one.columns, drop, one)
+    for _, column in ipairs(dropped or {}) do
+      gone[column] = true
       if column.used then self.dropped_at[one.name .. "." .. column.name] = place end
     end
+    if first and #one.columns == 0 then
+      one.columns[1], gone[first] = first, nil
+    end
   end
-  self:drop_loose_keys()
+  drop_keys_of(self, gone)
 end
 
 ---Drops the tables for which the function says true; the first table stays if all would go. Foreign keys follow.
 ---@param drop fun(table: sqlune.augment.Table): boolean
 function Schema:drop_tables(drop)
-  local place, first = caller(), self.tables[1]
-  local dropped
-  self.tables, dropped = sift(self.tables, drop)
-  for _, one in ipairs(dropped) do
+  local place, first, gone = caller(), self.tables[1], {}
+  local dropped = sift(self.tables, drop)
+  if #self.tables == 0 and first then self.tables[1] = first end
+  for _, one in ipairs(dropped or {}) do
     if one.used then self.dropped_at[one.name] = place end
+    if one ~= self.tables[1] then
+      for _, column in ipairs(one.columns) do gone[column] = true end
+    end
   end
-  if #self.tables == 0 and first then self.tables = { first } end
-  self:drop_loose_keys()
+  if dropped then drop_keys_of(self, gone) end
 end
 
 ---Drops the foreign keys that have lost an end.
@@ -202,7 +245,7 @@ function Schema:drop_loose_keys()
   for _, one in ipairs(self.tables) do
     for _, column in ipairs(one.columns) do there[column] = true end
   end
-  self.foreign_keys = sift(self.foreign_keys, function(key)
+  sift(self.foreign_keys, function(key)
     return not (key.from and there[key.from] and key.to and there[key.to])
   end)
 end
@@ -256,10 +299,9 @@ end
 local function spelled(column, spelling)
   spelling = spelling or column.prefix
   if not spelling then return column.line end
-  local own = column.prepared
-  if not own or rawget(column, "line") or rawget(column, "prefix") or rawget(column, "examples_text") then
-    return line_of(column, spelling)
-  end
+  local own, texts = column.prepared, rawget(column, "texts")
+  local changed = not texts and (rawget(column, "line") or rawget(column, "prefix") or rawget(column, "examples_text"))
+  if not own or changed then return line_of(column, spelling) end
   local text = own.texts[spelling]
   if not text then
     text = line_of(column, spelling)
@@ -272,11 +314,14 @@ end
 ---@return string
 function Schema:text()
   if self.plain then return self.plain end
-  local parts = { "【DB_ID】 " .. (self.db_id or ""), "【Schema】" }
+  local parts, spelling = { "【DB_ID】 " .. (self.db_id or ""), "【Schema】" }, self.spelling
   local blanks = (" "):rep(self.indent)
   for _, one in ipairs(self.tables) do
     local lines = {}
-    for i, column in ipairs(one.columns) do lines[i] = spelled(column, self.spelling) end
+    for i, column in ipairs(one.columns) do
+      local texts = rawget(column, "texts") -- those of a column that samples share
+      lines[i] = texts and texts[spelling or column.prefix] or spelled(column, spelling)
+    end
     if #lines > 0 then
       parts[#parts + 1] = "# Table: " .. one.key
       parts[#parts + 1] = "[\n" .. blanks .. table.concat(lines, ",\n" .. blanks) .. "\n]"

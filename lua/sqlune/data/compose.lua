@@ -38,7 +38,8 @@ function M.new(o)
   local steps, message
   if o.augment then steps, message = augment.load(o.augment) else steps = augment.standard() end
   if not steps then return nil, message end
-  return setmetatable({ seed = o.seed or 1, aug = o.aug ~= false, steps = steps, prompt = o.prompt or "zh",
+  return setmetatable({ shares = not augment.changes_columns(steps),
+    seed = o.seed or 1, aug = o.aug ~= false, steps = steps, prompt = o.prompt or "zh",
     max_length = o.max_length, trim = o.trim, count = o.count, checker = o.checker, parsed = {},
     parsed_count = 0 }, Composer)
 end
@@ -103,9 +104,9 @@ local function sample_of(self, set, item, where)
   if structure and #structure.tables == 0 then
     return nil, where .. ": 'db_schema' is not an M-Schema text: no table in it"
   end
-  return augment.sample { structure = structure, text = set.task.graph and item.db_schema or nil, sql = item.sql,
-    also = also, question = item.question, evidence = item.evidence, db_name = item.db_name, dialect = set.dialect,
-    where = where }
+  return augment.sample { structure = structure, shares = self.shares,
+    text = set.task.graph and item.db_schema or nil, sql = item.sql, also = also, question = item.question,
+    evidence = item.evidence, db_name = item.db_name, dialect = set.dialect, where = where }
 end
 
 ---Puts what the sample has become back into a copy of the item.
