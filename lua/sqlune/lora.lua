@@ -107,6 +107,8 @@ function Adapter:take_pair(part, name, base, r, stream)
   end)
 end
 
+local FLOATS <const> = { f32 = true, bf16 = true, f16 = true, f64 = true }
+
 ---The tensor of this name: from the file if the adapter is read, else made.
 function Adapter:take(name, shape, make)
   local t
@@ -117,6 +119,7 @@ function Adapter:take(name, shape, make)
       fail("%s: '%s' is [%s], the base and adapter_config.json ask for [%s]", self.where, name,
         table.concat(t.shape, ", "), table.concat(shape, ", "))
     end
+    if not FLOATS[t.dtype] then fail("%s: '%s' is %s", self.where, name, t.dtype) end
     local _s <close> = sq.scope()
     local whole = name:find "lora_" == nil -- what takes the base's place has its type
     t = sq.no_grad(function() return t:to(whole and self.model.dtype or self.dtype):clone() end)

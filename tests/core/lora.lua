@@ -285,6 +285,7 @@ cases["an adapter that does not match its base names the key"] = function()
   fails("no tensor '.*lora_magnitude_vector'", { use_dora = true })
   fails("no place for the tensor 'base_model.model.base_model.model.x'", nil, nil,
     { ["base_model.model.base_model.model.x"] = sq.zeros { 2 } })
+  fails("lora_A.weight' is i64", nil, nil, { [first] = sq.zeros({ 4, 16 }, { dtype = "i64" }) })
   fails("peft_type must be LORA, got \"IA3\"", { peft_type = "IA3" })
   fails("the setting 'use_bdlora' = true is not known here", { use_bdlora = true })
   fails("'fan_in_fan_out' is not supported", { fan_in_fan_out = true })

@@ -82,6 +82,19 @@ cases["bf16: rounded once"] = function()
   t.eq(stored[name .. ".weight"]:totable(), exact:to("bf16"):totable())
 end
 
+cases["a base in f16 stays one"] = function()
+  local dir = workshop(all_linear())
+  do
+    local _s <close> = sq.scope()
+    local half = {}
+    for name, x in pairs(assert(sq.safetensors.load(dir .. "/base"))) do half[name] = x:to "f16" end
+    assert(sq.safetensors.save(dir .. "/base/model.safetensors", half))
+  end
+  local c = merged(dir, "merged")
+  t.ok(c.difference <= 5e-3 * c.largest, ("%g of %g"):format(c.difference, c.largest))
+  for name, entry in pairs(sq.safetensors.header(dir .. "/merged")) do t.eq(entry.dtype, "F16", name) end
+end
+
 cases["sharded in, sharded out"] = function()
   local dir = workshop(all_linear())
   merged(dir, "one")
