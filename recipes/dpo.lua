@@ -75,7 +75,7 @@ for step, micro in run:steps() do              -- micro: the batches of one opti
   for _, batch in ipairs(micro) do
     local s <close> = sq.scope()               -- every tensor made here is gone at the end
     local sum, result = dpo.batch_loss(model, batch, reference,
-      { beta = cfg.dpo.beta, smoothing = cfg.dpo.smoothing, checkpoint = cfg.checkpointing })
+      { beta = cfg.dpo.beta, smoothing = cfg.dpo.smoothing, nll = cfg.dpo.nll, checkpoint = cfg.checkpointing })
     local part = sum / count                   -- the mean over the whole step's pairs, however it is split
     part:backward()
     entry.loss = entry.loss + part:item()

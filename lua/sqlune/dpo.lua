@@ -9,6 +9,7 @@ local M = {}
 M.options = {
   beta = config.number("how strongly the policy is held at the reference", 0.1, { min = 1e-6 }),
   smoothing = config.number("share of the pairs taken to be the wrong way round", 0.0, { min = 0, max = 0.49 }),
+  nll = config.number("weight of the chosen answer's own loss, a token's mean: against forgetting", 0.0, { min = 0 }),
   reference = config.one_of({ "base", "start" }, "the model without its adapter, or as it was when training began",
     "base"),
 }
@@ -57,13 +58,15 @@ end
 ---@field chosen number[]    beta (policy - reference) of the chosen answers
 ---@field rejected number[]
 
----Sum over a batch's pairs of -log sigmoid(margin); with smoothing e (1 - e) of it and e of the pair turned round.
+---Sum over a batch's pairs of -log sigmoid(margin); with smoothing e (1 - e) of it and e of the pair turned round; with
+---nll so much of the chosen answer's negative log-probability, divided by its tokens.
 ---@param policy userdata     log-probabilities [2 pairs]: chosen, rejected, chosen, rejected …
 ---@param reference userdata  the reference's, off the tape
----@param o {beta: number, smoothing?: number}
+---@param o {beta: number, smoothing?: number, nll?: number}
+---@param lengths? integer[]  labelled tokens of each sequence, for nll
 ---@return userdata loss
 ---@return sqlune.dpo.Result
-function M.loss(policy, reference, o)
+function M.loss(policy, reference, o, lengths)
   local rewards = ((policy - reference) * o.beta):reshape { -1, 2 }
   local chosen, rejected = rewards:select(2, 1), rewards:select(2, 2)
   local margin = (chosen - rejected):reshape { -1, 1 }
@@ -71,20 +74,37 @@ function M.loss(policy, reference, o)
   local logs, e = ops.log_softmax(ops.cat({ margin, margin * 0 }, 2)), o.smoothing or 0
   local loss = -(logs:select(2, 1):sum() * (1 - e))
   if e > 0 then loss = loss - logs:select(2, 2):sum() * e end
+  if (o.nll or 0) > 0 then
+    local weights = {}
+    for n, length in ipairs(lengths) do weights[n] = n % 2 == 1 and o.nll / math.max(length, 1) or 0 end
+    loss = loss - (policy * sq.tensor(weights, { dtype = policy.dtype })):sum()
+  end
   local function numbers(x) return x:detach():totable() end
   return loss, { margins = numbers(margin:reshape { -1 }), chosen = numbers(chosen), rejected = numbers(rejected) }
+end
+
+---Labelled tokens of each sequence of a batch.
+local function lengths_of(batch)
+  local targets, list = batch.targets:totable(), {}
+  for n = 1, #batch.starts - 1 do
+    list[n] = 0
+    for i = batch.starts[n] + 1, batch.starts[n + 1] do
+      if targets[i] ~= -100 then list[n] = list[n] + 1 end
+    end
+  end
+  return list
 end
 
 ---The loss of a batch of pairs, a sum over them.
 ---@param model sqlune.Model
 ---@param batch sqlune.data.PairBatch
 ---@param reference fun(fn: fun(): userdata): userdata  of reference()
----@param o {beta: number, smoothing?: number, checkpoint?: boolean}
+---@param o {beta: number, smoothing?: number, nll?: number, checkpoint?: boolean}
 ---@return userdata loss
 ---@return sqlune.dpo.Result
 function M.batch_loss(model, batch, reference, o)
   local theirs = reference(function() return M.log_probabilities(model, batch) end)
-  return M.loss(M.log_probabilities(model, batch, o.checkpoint), theirs, o)
+  return M.loss(M.log_probabilities(model, batch, o.checkpoint), theirs, o, (o.nll or 0) > 0 and lengths_of(batch))
 end
 
 return M

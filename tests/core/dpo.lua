@@ -68,6 +68,8 @@ cases["the loss is what its formula says"] = function()
   t.eq(result.rejected, { -0.25, -0.25 })
   loss = dpo.loss(policy, reference, { beta = 0.5, smoothing = 0.2 })
   t.near(loss:item(), 0.8 * (softplus(-a) + softplus(-b)) + 0.2 * (softplus(a) + softplus(b)), 1e-12)
+  loss = dpo.loss(policy, reference, { beta = 0.5, nll = 0.3 }, { 3, 9, 4, 9 })
+  t.near(loss:item(), softplus(-a) + softplus(-b) + 0.3 * (3 / 3 + 2 / 4), 1e-12)
   loss = dpo.loss(policy * 1e4, reference, { beta = 0.5 }) -- without overflow
   t.ok(loss:item() == loss:item() and loss:item() < 1e6)
 end
@@ -91,7 +93,7 @@ end
 cases["gradients against differences, f64"] = function()
   local _s <close> = sq.scope()
   local model, adapter = by_formula "f64"
-  local o = { beta = 0.3, smoothing = 0.1 }
+  local o = { beta = 0.3, smoothing = 0.1, nll = 0.5 }
   loss_of(model, o):backward()
   for _, p in ipairs(model:parameters()) do t.eq(p.grad, nil) end
   for _, name in ipairs { adapter:names()[1], adapter:names()[4], adapter:names()[#adapter:names()] } do
