@@ -318,8 +318,12 @@ local function rows_of(self, batch)
   return list
 end
 
+local of_batch = setmetatable({}, { __mode = "k" }) -- a step asks for each of its batches once more with every batch
+
 ---The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere).
 local function dialects_of(self, batch)
+  local known = of_batch[batch]
+  if known then return known.all, known.prompts end
   local targets, all, prompts = batch.targets:totable(), {}, {}
   for row, d in ipairs(rows_of(self, batch)) do
     local first = batch.starts[row] + 1
@@ -328,6 +332,7 @@ local function dialects_of(self, batch)
       prompts[i] = d >= 0 and (i == first or targets[i - 1] == -100) and d or -100
     end
   end
+  of_batch[batch] = { all = all, prompts = prompts }
   return all, prompts
 end
 

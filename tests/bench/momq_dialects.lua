@@ -15,8 +15,9 @@ local cfg = config.parse(arg, {
   base  = config.path "the quickstart's model after stage 1",
   out   = config.path("folder for everything that is made", "build/momq-dialects"),
   seeds = config.integer("runs of each method", 3, { min = 1 }),
-  train = config.integer("questions of each dialect to train on", 800, { min = 3 }),
+  train = config.integer("a third of the questions to train on", 800, { min = 3 }),
   test  = config.integer("held-out questions, asked in every dialect", 200, { min = 1 }),
+  parts  = config.list("how the training questions are dealt to sqlite, postgresql and mysql", { 1, 1, 1 }),
   epochs = config.number("passes over the data", 2.0, { min = 0.01 }),
   lr     = config.number("of both methods", 4e-3, { min = 0 }),
   stage  = config.one_of({ "all", "data", "LoRA", "MoMQ", "report" },
@@ -64,9 +65,13 @@ end
 
 ---Training questions are dealt to the dialects; the held-out ones are asked in all.
 local function write_data()
+  local deal = {}
+  for k, dialect in ipairs(DIALECTS) do
+    for _ = 1, cfg.parts[k] or 1 do deal[#deal + 1] = dialect end
+  end
   local train, test = questions.generate { databases = open, seed = 21, train = 3 * cfg.train, test = cfg.test }
   local a, b = json.array {}, json.array {}
-  for i, item in ipairs(train) do a[i] = conversation(item, DIALECTS[i % 3 + 1], i) end
+  for i, item in ipairs(train) do a[i] = conversation(item, deal[i % #deal + 1], i) end
   for _, dialect in ipairs(DIALECTS) do
     for _, item in ipairs(test) do b[#b + 1] = conversation(item, dialect, #b) end
   end
