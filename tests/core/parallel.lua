@@ -106,6 +106,18 @@ return {
     end)
   end,
 
+  ["^C ends it"] = function()
+    local dir = t.tmpdir()
+    assert(fs.write(dir .. "/spinning_jobs.lua", "return function() return function() while true do end end end"))
+    assert(fs.write(dir .. "/main.lua", 'print(pcall(require("sqlune").parallel.map, { module = "spinning_jobs", '
+      .. 'workers = 2 }, { "a", "b" }))'))
+    local pipe = assert(io.popen(("timeout -s INT 1 '%s' %s/main.lua 2>&1; echo $?"):format(
+      fs.realpath "/proc/self/exe", dir)))
+    local text = pipe:read "a"
+    pipe:close()
+    t.eq(text, "sqlune: interrupted\n124\n", "pcall does not catch it, and the threads end")
+  end,
+
   ["misuse"] = function()
     local crew <close> = assert(sq.workers.start { module = "sqlune.sql", workers = 1 })
     t.fails(function() crew:receive() end, "there is no job to wait for")
