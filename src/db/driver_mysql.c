@@ -132,23 +132,45 @@ static const char *host_of(const sqn_conn_options *o) {
     return o->host != NULL ? o->host : getenv("MYSQL_HOST");
 }
 
-/* Kills what runs, from a second connection: within a second or not at all. */
-static bool kill_statement(mysql_conn *c) {
-    MYSQL *m;
-    char sql[64];
-    unsigned second = 1;
-    if (new_handle(&c->o, second, &m, NULL) != SQN_OK) return false;
-    mysql_optionsv(m, MYSQL_OPT_READ_TIMEOUT, &second);
-    mysql_optionsv(m, MYSQL_OPT_WRITE_TIMEOUT, &second);
-    snprintf(sql, sizeof sql, "KILL QUERY %lu", c->thread);
-    bool done = mysql_real_connect(m, host_of(&c->o), c->o.user, c->o.password, c->o.database,
-                                   (unsigned)c->o.port, c->o.socket, 0) != NULL &&
-                mysql_query(m, sql) == 0;
-    mysql_close(m);
-    return done;
+/* ---- waiting ---- */
+
+/* What of the wanted events came within the time; 0: nothing. */
+static int poll_events(MYSQL *m, int wanted, int milliseconds) {
+    struct pollfd p = {.fd = mysql_get_socket(m)};
+    int ready = 0;
+    if (wanted & MYSQL_WAIT_READ) p.events |= POLLIN;
+    if (wanted & MYSQL_WAIT_WRITE) p.events |= POLLOUT;
+    if (wanted & MYSQL_WAIT_EXCEPT) p.events |= POLLPRI;
+    if (poll(&p, 1, milliseconds) <= 0) return 0;
+    if (p.revents & (POLLIN | POLLHUP | POLLERR)) ready |= MYSQL_WAIT_READ;
+    if (p.revents & (POLLOUT | POLLHUP | POLLERR)) ready |= MYSQL_WAIT_WRITE;
+    if (p.revents & POLLPRI) ready |= MYSQL_WAIT_EXCEPT;
+    if (p.revents & POLLNVAL) ready |= wanted;
+    return ready & wanted;
 }
 
-/* ---- waiting ---- */
+static int wait_until(MYSQL *m, int wanted, double until) {
+    double left = 1e3 * (until - sqn_db_clock());
+    int ready = left > 0 ? poll_events(m, wanted, (int)left + 1) : 0;
+    return ready ? ready : MYSQL_WAIT_TIMEOUT;
+}
+
+/* Kills what runs, from a second connection, within the grace or not at all. */
+static bool kill_statement(mysql_conn *c) {
+    MYSQL *m, *done = NULL;
+    char sql[64];
+    double until = sqn_db_clock() + grace_seconds;
+    int failed = 1;
+    if (new_handle(&c->o, 1, &m, NULL) != SQN_OK) return false;
+    int n = snprintf(sql, sizeof sql, "KILL QUERY %lu", c->thread);
+    int wait = mysql_real_connect_start(&done, m, host_of(&c->o), c->o.user, c->o.password,
+                                        c->o.database, (unsigned)c->o.port, c->o.socket, 0);
+    while (wait) wait = mysql_real_connect_cont(&done, m, wait_until(m, wait, until));
+    if (done != NULL) wait = mysql_real_query_start(&failed, m, sql, (unsigned long)n);
+    while (wait) wait = mysql_real_query_cont(&failed, m, wait_until(m, wait, until));
+    mysql_close(m);
+    return failed == 0;
+}
 
 static void cut_socket(mysql_conn *c) {
     my_socket fd = mysql_get_socket(c->db);
@@ -158,8 +180,9 @@ static void cut_socket(mysql_conn *c) {
 
 static void stop_statement(mysql_conn *c, sqn_status why) {
     c->stop = why;
+    bool killed = c->thread != 0 && kill_statement(c);
     c->give_up = sqn_db_clock() + grace_seconds;
-    if (c->thread == 0 || !kill_statement(c)) cut_socket(c);
+    if (!killed) cut_socket(c);
 }
 
 static void look_at_clock(mysql_conn *c) {
@@ -175,27 +198,17 @@ static void look_at_clock(mysql_conn *c) {
 
 /* Waits until the library can go on; gives it what it waited for. */
 static int wait_for(mysql_conn *c, int wanted) {
-    struct pollfd p = {.fd = mysql_get_socket(c->db)};
-    if (wanted & MYSQL_WAIT_READ) p.events |= POLLIN;
-    if (wanted & MYSQL_WAIT_WRITE) p.events |= POLLOUT;
-    if (wanted & MYSQL_WAIT_EXCEPT) p.events |= POLLPRI;
     double started = sqn_db_clock();
     double patience =
         wanted & MYSQL_WAIT_TIMEOUT ? 1e-3 * mysql_get_timeout_value_ms(c->db) : INFINITY;
     for (;;) {
         double until = c->stop == SQN_OK ? c->deadline : c->give_up;
         double left = 1e3 * (until - sqn_db_clock());
-        int got = poll(&p, 1, left < 0 ? 0 : left < SLICE_MS ? (int)left + 1 : SLICE_MS);
-        if (got > 0) {
-            int ready = 0;
-            if (p.revents & (POLLIN | POLLHUP | POLLERR)) ready |= MYSQL_WAIT_READ;
-            if (p.revents & (POLLOUT | POLLHUP | POLLERR)) ready |= MYSQL_WAIT_WRITE;
-            if (p.revents & POLLPRI) ready |= MYSQL_WAIT_EXCEPT;
-            if (p.revents & POLLNVAL) ready |= wanted;
-            if ((ready &= wanted) != 0) return ready;
-        }
+        int slice = left < 0 ? 0 : left < SLICE_MS ? (int)left + 1 : SLICE_MS;
+        int ready = poll_events(c->db, wanted, slice);
+        if (ready != 0) return ready;
         look_at_clock(c);
-        if (c->cut && p.fd < 0) return wanted;
+        if (c->cut && mysql_get_socket(c->db) < 0) return wanted;
         if (sqn_db_clock() - started > patience) return MYSQL_WAIT_TIMEOUT;
     }
 }
