@@ -99,14 +99,16 @@ static void add_folder(lua_State *L, const char *path) {
     lua_pop(L, 5);
 }
 
-/* A bare word names a recipe, or a file where there is no such recipe. Pushes the file's path. */
+/* A bare word names a recipe, with - or _ between its words, or a file where there is no such
+ * recipe. Pushes the file's path. */
 static bool find_recipe(lua_State *L, const char *name) {
     if (strpbrk(name, "/.") != NULL) return false;
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "sqlune_home");
     lua_remove(L, -2);
-    lua_pushfstring(L, "%s/recipes/%s.lua", lua_tostring(L, -1), name);
-    lua_remove(L, -2);
+    lua_pushfstring(L, "%s/recipes/%s.lua", lua_tostring(L, -1), luaL_gsub(L, name, "-", "_"));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
     if (access(lua_tostring(L, -1), R_OK) == 0) return true;
     lua_pop(L, 1);
     return false;

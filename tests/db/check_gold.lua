@@ -1,10 +1,10 @@
--- sqlune check-gold: what is wrong with gold statements, and the set that is left.
+-- sqlune check_gold: what is wrong with gold statements, and the set that is left.
 local t = require "tests.check"
 local sq = require "sqlune"
 local fs, json = sq.fs, sq.json
 
 local function run(arguments)
-  local pipe = io.popen(("env -u COLUMNS NO_COLOR=1 %s check-gold %s 2>&1; echo \"[$?]\""):format(arg[-1], arguments))
+  local pipe = io.popen(("env -u COLUMNS NO_COLOR=1 %s check_gold %s 2>&1; echo \"[$?]\""):format(arg[-1], arguments))
   local text = pipe:read "a"
   pipe:close()
   local output, code = text:match "^(.*)%[(%d+)%]\n$"

@@ -72,7 +72,7 @@ return {
     end
   end,
 
-  ["check-gold names what servers lack"] = function()
+  ["check_gold names what servers lack"] = function()
     local gold = require "sqlune.evaluate.gold"
     local items = {}
     for _, connection in ipairs { servers.new("postgresql", "lacking", "CREATE TABLE a (b int)"),

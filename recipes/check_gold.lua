@@ -1,4 +1,4 @@
--- recipes/check-gold.lua: runs every gold statement twice, says what is wrong, writes the items that are sound.
+-- recipes/check_gold.lua: runs every gold statement twice, says what is wrong, writes the items that are sound.
 local sq = require "sqlune"
 local config, fs, json, term, progress = sq.config, sq.fs, sq.json, sq.term, sq.progress
 local databases, data = sq.data.databases, sq.data.items
@@ -53,7 +53,7 @@ if #items == 0 then config.fail(cfg.data .. ": no items") end
 -- Run them.
 local found
 do
-  local bar <close> = progress.bar { label = "check-gold", total = #items }
+  local bar <close> = progress.bar { label = "check_gold", total = #items }
   found = check(gold.check { items = items, workers = cfg.workers, timeout = cfg.timeout, max_rows = cfg.max_rows,
     progress = function(done) bar:update(done) end })
 end
