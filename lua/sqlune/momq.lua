@@ -62,7 +62,8 @@ end
 ---@param o? {seed?: integer}
 ---@return sqlune.momq.Adapter
 function M.attach(model, c, o)
-  local self = setmetatable({ model = model, c = c, layers = {}, norms = {}, sums = {} }, Adapter)
+  local self = setmetatable({ model = model, c = c, layers = {}, norms = {}, sums = {},
+    known = setmetatable({}, { __mode = "k" }) }, Adapter)
   local stream, leaves, used = 0, {}, {}
   local function random()
     stream = stream + 1
@@ -318,11 +319,10 @@ local function rows_of(self, batch)
   return list
 end
 
-local of_batch = setmetatable({}, { __mode = "k" }) -- a step asks for each of its batches once more with every batch
-
----The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere).
+---The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere). Each batch of a step is asked
+---for with every other one: what was found stays as long as the batch does.
 local function dialects_of(self, batch)
-  local known = of_batch[batch]
+  local known = self.known[batch]
   if known then return known.all, known.prompts end
   local targets, all, prompts = batch.targets:totable(), {}, {}
   for row, d in ipairs(rows_of(self, batch)) do
@@ -332,7 +332,7 @@ local function dialects_of(self, batch)
       prompts[i] = d >= 0 and (i == first or targets[i - 1] == -100) and d or -100
     end
   end
-  of_batch[batch] = { all = all, prompts = prompts }
+  self.known[batch] = { all = all, prompts = prompts }
   return all, prompts
 end
 
