@@ -108,7 +108,7 @@ else
   for _, kind in ipairs(cfg.by) do
     local columns, rows, total = evaluation.table(run.all, run.groups[kind] or {}, kind)
     rows[#rows + 1] = total
-    local widest = 0
+    local widest = term.width(kind)
     for _, row in ipairs(rows) do widest = math.max(widest, term.width(row[1])) end
     if widest > term.columns() - 72 then columns[5], columns[9] = "exec", "gold" end -- room for the names
     print(term.table { columns = columns, rows = rows, align = "lrrrrrrrr", width = term.columns() })

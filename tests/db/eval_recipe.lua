@@ -122,4 +122,56 @@ return {
     t.ok(sq.sys.clock() - started < 3, sq.sys.clock() - started)
     t.eq(assert(fs.list(dir .. "/out")), {}) -- not even a journal: nothing was judged
   end,
+
+  ["breakdowns, a list to leave out, several golds, rounds, a cache"] = function()
+    local dir = folder()
+    local items = {}
+    for i, more in ipairs {
+      { "simple", json.array { "SELECT 9", "SELECT id FROM item" }, "SELECT id FROM item" },
+      { "hard", "SELECT name FROM item ORDER BY id", "SELECT name FROM item ORDER BY id DESC" },
+      { "hard", "SELECT id FROM item GROUP BY id", "SELECT 0.1 + id - 0.1 FROM item" },
+      { "simple", "SELECT count(*) FROM item", "nothing" },
+    } do
+      items[i] = json.object("question_id", "q" .. i, "db_id", "shop", "difficulty", more[1], "sql", more[2],
+        "pred_sql", more[3])
+    end
+    write(dir, items)
+    assert(fs.write(dir .. "/bad.txt", "q4 # a broken question\n\n"))
+    local arguments = ("pred=@/pred.json db=@/db out=@/out leave_out=@/bad.txt by=difficulty,feature rounds=3 "
+      .. "tolerance=1e-9 cache=@/cache --quiet"):gsub("@", dir)
+    local text, code = run(arguments)
+    t.eq(code, 0, text)
+    t.ok(text:find("  difficulty  items     ex  ex_bird   exec  wrong  error  timeout  gold\n"
+      .. "  simple          2   50.0     50.0   50.0      0      1        0     0\n"
+      .. "  hard            2  100.0    100.0  100.0      0      0        0     0\n", 1, true), text)
+    t.ok(text:find("  group          1  100.0", 1, true) and text:find("  aggregate      1    0.0", 1, true), text)
+    t.ok(text:find("  ex_ordered 50.0   soft_f1 ", 1, true) and text:find("r_ves", 1, true), text)
+    t.ok(text:find("  without the 1 of " .. dir .. "/bad.txt: ex 100.0   ex_bird 100.0   of 3 items\n", 1, true), text)
+    local result = assert(json.read(dir .. "/out/eval.json"))
+    t.eq({ result.items[1].reference, result.items[1].id, result.items[2].ex_ordered }, { 2, "q1", false })
+    t.eq({ result.summary.left_out.rest.ex, result.summary.difficulties.simple.items }, { 100.0, 2 })
+    t.ok(result.items[1].reward and not result.items[2].gold_cached)
+    local again
+    again, code = run(arguments)
+    t.eq(code, 0, again)
+    t.eq(assert(json.read(dir .. "/out/eval.json")).items[2].gold_cached, true)
+    text, code = run(arguments .. " by=diffculty")
+    t.ok(code == 1 and text:find "did you mean 'difficulty'", text)
+    text, code = run(arguments .. " postprocess=sqlnue")
+    t.ok(code ~= 0 and text:find "postprocess", text)
+  end,
+
+  ["every database of a folder, as test suites want it"] = function()
+    local dir = folder()
+    assert(sq.db.create(dir .. "/db/shop/shop_2.sqlite", "CREATE TABLE item (id INTEGER, name TEXT); "
+      .. "INSERT INTO item VALUES (1, 'a'), (5, 'b')"))
+    write(dir, { item("shop", "SELECT max(id) FROM item", "SELECT 2"),
+      item("shop", "SELECT name FROM item ORDER BY id LIMIT 1; SELECT 2", "SELECT name FROM item WHERE id = 1") })
+    local arguments = ("pred=@/pred.json db=@/db out=@/out --quiet --json"):gsub("@", dir)
+    local text = run(arguments .. " postprocess=testsuite")
+    t.eq(assert(json.decode(text)).all.correct, 2, text)
+    text = run(arguments .. " postprocess=testsuite suite=true")
+    local all = assert(json.decode(text)).all
+    t.eq({ all.correct, all.wrong, all.gold_error, all.ex_spider }, { 1, 1, 0, 50.0 }, text)
+  end,
 }
