@@ -319,8 +319,8 @@ local function rows_of(self, batch)
   return list
 end
 
----The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere). Each batch of a step is asked
----for with every other one: what was found stays as long as the batch does.
+---The dialect of each token of a batch: of all, and of prompt tokens only (-100 elsewhere). Each batch of a step is
+---asked for with every other one: what was found stays as long as the batch does.
 local function dialects_of(self, batch)
   local known = self.known[batch]
   if known then return known.all, known.prompts end
