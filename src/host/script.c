@@ -106,7 +106,8 @@ static bool find_recipe(lua_State *L, const char *name) {
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "sqlune_home");
     lua_remove(L, -2);
-    lua_pushfstring(L, "%s/recipes/%s.lua", lua_tostring(L, -1), luaL_gsub(L, name, "-", "_"));
+    luaL_gsub(L, name, "-", "_");
+    lua_pushfstring(L, "%s/recipes/%s.lua", lua_tostring(L, -2), lua_tostring(L, -1));
     lua_replace(L, -3);
     lua_pop(L, 1);
     if (access(lua_tostring(L, -1), R_OK) == 0) return true;
