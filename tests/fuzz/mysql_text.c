@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         read_ddl(text, n);
         return 0;
     }
-    sqn_mysql_quoting quoting = {(data[0] & 1) != 0, (data[0] & 2) != 0};
+    sqn_mysql_quoting quoting = {(data[0] & 1) != 0, (data[0] & 2) != 0, (data[0] & 4) != 0};
     if (sqn_mysql_review(text, n, quoting, NULL) != SQN_OK) return 0;
     if (n > 6 && strncasecmp(text + n - 6, " INTO ", 6) == 0 && !memchr(text, '\'', n) &&
         !memchr(text, '"', n) && !memchr(text, '`', n) && !memchr(text, '#', n) &&
