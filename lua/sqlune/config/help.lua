@@ -43,7 +43,7 @@ local function recipe_file(name)
   if name == nil then return nil end
   if name:find "[/.]" then return name end
   local home = rawget(package, "sqlune_home")
-  return home and home .. "/recipes/" .. name .. ".lua"
+  return home and home .. "/recipes/" .. name:gsub("-", "_") .. ".lua"
 end
 
 ---"sqlune sft" for arg[0] = "sft" or ".../recipes/sft.lua"; "sqlune my.lua" for a script of one's own.
