@@ -8,7 +8,8 @@ local sq = require "sqlune"
 
 local python, small = arg[1] ~= "" and arg[1] or nil, arg[2] == "small"
 local shape = small
-    and { hidden_size = 128, intermediate_size = 288, num_attention_heads = 4, num_key_value_heads = 2, vocab_size = 1500 }
+    and { hidden_size = 128, intermediate_size = 288, num_attention_heads = 4, num_key_value_heads = 2,
+      vocab_size = 1500 }
   or { hidden_size = 896, intermediate_size = 4864, num_attention_heads = 14, num_key_value_heads = 2,
     vocab_size = 32000 }
 shape.model_type, shape.num_hidden_layers, shape.tie_word_embeddings = "qwen2", 4, true
@@ -57,8 +58,9 @@ end
 local function peer(dtype, dora)
   if not python then return nil end
   local home = debug.getinfo(1, "S").source:sub(2):match "^(.*/)" or "./"
-  local pipe = assert(io.popen(("'%s' '%slora_peer.py' %s %s %s"):format(python, home, dtype, dora and "dora" or "plain",
-    small and "small" or "large")))
+  local command = ("'%s' '%slora_peer.py' %s %s %s"):format(python, home, dtype, dora and "dora" or "plain",
+    small and "small" or "large")
+  local pipe = assert(io.popen(command))
   local text = pipe:read "a"
   pipe:close()
   return tonumber(text:match "(%S+)%s*$")
