@@ -8,5 +8,8 @@ return {
     data_aug = true,                               -- false: schema and SQL as they are
     sample_num = -1,                               -- so many items, drawn with the seed; -1: all
     prompt = "zh",                                 -- or "en", or a Lua file
+    weight = 1.0,                                  -- 2.5: each item twice, half of them a third time, augmented anew
+    split = "train",                               -- "test": only where assemble is asked for split=test
+    -- dialect = "mysql",                          -- of the SQL, for tasks that do not say it: generic, self_refine …
   },
 }

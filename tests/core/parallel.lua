@@ -111,7 +111,7 @@ return {
     assert(fs.write(dir .. "/spinning_jobs.lua", "return function() return function() while true do end end end"))
     assert(fs.write(dir .. "/main.lua", 'print(pcall(require("sqlune").parallel.map, { module = "spinning_jobs", '
       .. 'workers = 2 }, { "a", "b" }))'))
-    local pipe = assert(io.popen(("timeout -s INT 1 '%s' %s/main.lua 2>&1; echo $?"):format(
+    local pipe = assert(io.popen(("timeout -s INT 4 '%s' %s/main.lua 2>&1; echo $?"):format(
       fs.realpath "/proc/self/exe", dir)))
     local text = pipe:read "a"
     pipe:close()
