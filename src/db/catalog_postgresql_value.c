@@ -208,7 +208,7 @@ static bool put_range(sqn_buf *to, sqn_pg_type type, const char *s, size_t n, bo
         if (!repr) sqn_buf_put_string(to, "empty");
         return true;
     }
-    const char *comma = n > 2 ? memchr(s, ',', n) : NULL;
+    const char *comma = n > 2 ? memchr(s + 1, ',', n - 2) : NULL;
     if (comma == NULL) return false;
     if (!repr) sqn_buf_put_byte(to, s[0]);
     if (!put_end(to, type, s + 1, (size_t)(comma - s - 1), repr)) return false;

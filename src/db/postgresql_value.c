@@ -127,6 +127,7 @@ void sqn_pg_put_time(sqn_buf *to, const char *s, size_t n) {
 /* ---- intervals ---- */
 
 enum { DAY = 86400, MOST_DAYS = 999999999 };
+static const long long most_hours = 2500000000; /* 2^63 microseconds are a little more */
 
 /* "[-]HH:MM:SS[.ffffff]", as microseconds. */
 static bool parse_clock(const char *s, int64_t *micros) {
@@ -135,6 +136,7 @@ static bool parse_clock(const char *s, int64_t *micros) {
     bool negative = *s == '-';
     if (*s == '-' || *s == '+') s++;
     if (sscanf(s, "%lld:%2d:%2d%n", &h, &m, &sec, &used) < 3 || used == 0) return false;
+    if (h < 0 || h > most_hours) return false;
     int64_t fraction = 0, unit = 100000;
     if (s[used] == '.')
         for (s += used + 1; *s >= '0' && *s <= '9'; s++, unit /= 10) fraction += unit * (*s - '0');
@@ -158,7 +160,7 @@ bool sqn_pg_parse_interval(const char *s, size_t n, sqn_pg_interval *out) {
         }
         long long count = strtoll(word, &word, 10);
         char *unit = strtok_r(NULL, " ", &save);
-        if (*word != '\0' || unit == NULL) return false;
+        if (*word != '\0' || unit == NULL || llabs(count) > MOST_DAYS) return false;
         int per = strncmp(unit, "year", 4) == 0  ? 365
                   : strncmp(unit, "mon", 3) == 0 ? 30
                   : strncmp(unit, "day", 3) == 0 ? 1
@@ -316,11 +318,15 @@ static int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* "\x00ff" */
-static void put_bytea(sqn_buf *to, const char *s, size_t n) {
+/* "\x00ff"; false: it is not written so. */
+static bool put_bytea(sqn_buf *to, const char *s, size_t n) {
     sqn_buf_put(to, "", 0);
-    for (size_t i = 2; i + 1 < n; i += 2)
-        sqn_buf_put_byte(to, (char)(hex_digit(s[i]) << 4 | hex_digit(s[i + 1])));
+    for (size_t i = 2; i + 1 < n; i += 2) {
+        int high = hex_digit(s[i]), low = hex_digit(s[i + 1]);
+        if (high < 0 || low < 0) return false;
+        sqn_buf_put_byte(to, (char)(high << 4 | low));
+    }
+    return true;
 }
 
 /* Cells of classes whose text is kept or rewritten. */
@@ -357,10 +363,7 @@ static bool put_cell_text(sqn_pg_type type, const char *s, size_t n, sqn_buf *sc
         sqn_buf_release(&element);
         return ok;
     }
-    if (type.class == SQN_PG_BYTEA && starts(s, n, "\\x")) {
-        put_bytea(scratch, s, n);
-        return true;
-    }
+    if (type.class == SQN_PG_BYTEA) return starts(s, n, "\\x") && put_bytea(scratch, s, n);
     return put_typed(scratch, type.class, s, n);
 }
 
