@@ -10,9 +10,10 @@ local M = {}
 ---one's own is a line here: docs/models-in-lua.md.
 M.kinds = {
   qwen2 = { file = "sqlune.models.qwen2", qkv_bias = true, theta = 10000, eps = 1e-6 },
-  llama = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6 },
+  llama = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, more_biases = true },
   mistral = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, slides = true },
-  qwen3 = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, qk_norm = true, head_dim = 128 },
+  qwen3 = { file = "sqlune.models.qwen2", qkv_bias = false, theta = 10000, eps = 1e-6, qk_norm = true, head_dim = 128,
+    more_biases = true },
 }
 
 ---@class sqlune.Model
@@ -80,7 +81,9 @@ function M.shape(config, where)
       rope = rope.read(config, where, given, kind.theta, context), qk_norm = kind.qk_norm or false,
       padding = given(config.pad_token_id) or -1,
       tied = given(config.tie_word_embeddings) or false,
-      qkv_bias = kind.qkv_bias or given(config.attention_bias) or false, windows = windows(config, kind, layers),
+      qkv_bias = kind.qkv_bias or given(config.attention_bias) or false,
+      o_bias = kind.more_biases and given(config.attention_bias) or false,
+      mlp_bias = kind.more_biases and given(config.mlp_bias) or false, windows = windows(config, kind, layers),
     }
   end)
   if ok then return shape end

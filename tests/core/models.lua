@@ -56,6 +56,10 @@ return {
     t.eq(#untied:names(), 3 + 2 * 12)
     local llama = assert(models.from_config(config { model_type = "llama" }))
     t.eq(#llama:names(), 3 + 2 * 9) -- no biases
+    local biased = assert(models.from_config(config { model_type = "llama", attention_bias = true, mlp_bias = true }))
+    t.eq(#biased:names(), 3 + 2 * (9 + 4 + 3)) -- transformers' Llama: o_proj has one, too
+    local qwen3 = assert(models.from_config(config { model_type = "qwen3", attention_bias = true, head_dim = 4 }))
+    t.eq(#qwen3:names(), 3 + 2 * (9 + 2 + 4))
     for _, p in ipairs(assert(models.from_config(config(), { train = true })):parameters()) do
       t.eq(p.requires_grad, true)
     end

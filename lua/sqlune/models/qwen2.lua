@@ -20,6 +20,8 @@ local M = {}
 ---@field rope sqlune.models.Rope
 ---@field tied boolean
 ---@field qkv_bias boolean
+---@field o_bias boolean     of o_proj (Llama and Qwen3 with attention_bias)
+---@field mlp_bias boolean   of gate, up and down (Llama with mlp_bias)
 ---@field qk_norm boolean    a norm over each head of queries and keys, before the rotation
 ---@field windows integer[] per layer, 0: none
 ---@field padding integer    row of the embedding that look-ups do not train (transformers' padding_idx), -1: none
@@ -34,11 +36,11 @@ local function layer(p, c, i, rope)
   local v_proj = nn.linear(p, name .. "self_attn.v_proj", c.hidden, kv_width, c.qkv_bias)
   local q_norm = c.qk_norm and p:get(name .. "self_attn.q_norm.weight", { c.head_dim }, "ones")
   local k_norm = c.qk_norm and p:get(name .. "self_attn.k_norm.weight", { c.head_dim }, "ones")
-  local o_proj = nn.linear(p, name .. "self_attn.o_proj", width, c.hidden)
+  local o_proj = nn.linear(p, name .. "self_attn.o_proj", width, c.hidden, c.o_bias)
   local post_norm = p:get(name .. "post_attention_layernorm.weight", { c.hidden }, "ones")
-  local gate_proj = nn.linear(p, name .. "mlp.gate_proj", c.hidden, c.intermediate)
-  local up_proj = nn.linear(p, name .. "mlp.up_proj", c.hidden, c.intermediate)
-  local down_proj = nn.linear(p, name .. "mlp.down_proj", c.intermediate, c.hidden)
+  local gate_proj = nn.linear(p, name .. "mlp.gate_proj", c.hidden, c.intermediate, c.mlp_bias)
+  local up_proj = nn.linear(p, name .. "mlp.up_proj", c.hidden, c.intermediate, c.mlp_bias)
+  local down_proj = nn.linear(p, name .. "mlp.down_proj", c.intermediate, c.hidden, c.mlp_bias)
 
   local function attend(h, at)
     local q = q_proj(h, at):reshape { -1, c.heads, c.head_dim }
