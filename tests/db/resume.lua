@@ -67,12 +67,14 @@ local function active(db, text)
     .. "AND pid <> pg_backend_pid()"):format(text))).rows[1][1]
 end
 
----Runs items, in a second run those that the first one left; every item must be judged once.
-local function run_in_parts(items, between)
-  local outcomes, again = {}, {}
+---Runs items, in a second run those that the first one left; every item must be judged once. during: what happens when
+---so many items are judged.
+local function run_in_parts(items, during, between)
+  local outcomes, again, count = {}, {}, 0
   local function finished(i, outcome)
     t.eq(outcomes[i], nil, "a second verdict of item " .. i)
-    outcomes[i] = outcome
+    outcomes[i], count = outcome, count + 1
+    if during[count] then during[count]() end
   end
   local all, message = evaluate.run { items = items, workers = 2, timeout = 20, finished = finished }
   if all then return all, nil, 0 end
@@ -87,7 +89,9 @@ end
 return {
   ["killed in the middle, it goes on"] = function()
     local dir = folder(30)
-    output("timeout -s KILL 1.8 " .. command(dir))
+    output(([[%s & process=$!
+      for i in $(seq 400); do [ "$(wc -l <%s/out/verdicts.jsonl)" -gt 1 ] && break; sleep 0.05; done 2>/dev/null
+      kill -9 $process]]):format(command(dir), dir))
     local lines = 0
     for _ in assert(fs.read(dir .. "/out/verdicts.jsonl")):gmatch "\n" do lines = lines + 1 end
     t.ok(lines > 1 and lines < 31, lines)
@@ -126,9 +130,9 @@ return {
   ["a server that dies and comes back"] = function()
     local postgresql = require "tests.servers.postgresql"
     local server = postgresql.start() or t.skip "PostgreSQL is not installed"
-    local items = server_items(server.connection, 24, 2000000)
-    later(0.6, "kill -QUIT " .. server.pid)
-    local outcomes, message, left = run_in_parts(items, function() postgresql.again(server) end)
+    local items = server_items(server.connection, 24, 1000000)
+    local outcomes, message, left = run_in_parts(items, { [3] = function() postgresql.kill(server) end },
+      function() postgresql.again(server) end)
     t.ok(message and message:find "connection", message)
     t.ok(left > 0 and left < 24, left)
     for i, outcome in ipairs(outcomes) do t.eq(outcome.verdict, "correct", i) end
@@ -141,9 +145,9 @@ return {
       .. "AND pid <> pg_backend_pid()"
     local client = ("psql -X -q -h %s -p %d -U postgres -d cut -c %s"):format(connection.socket, connection.port,
       servers.quoted(cut))
-    later(0.3, client)
-    later(0.8, client)
-    local outcomes, message = run_in_parts(server_items(connection, 16, 2000000), error)
+    local function cut_now() os.execute(client .. " >/dev/null") end
+    local items = server_items(connection, 16, 1000000)
+    local outcomes, message = run_in_parts(items, { [2] = cut_now, [8] = cut_now }, error)
     t.eq(message, nil)
     for i, outcome in ipairs(outcomes) do t.eq(outcome.verdict, "correct", i) end
   end,
