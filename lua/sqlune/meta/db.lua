@@ -28,7 +28,7 @@ local db = {}
 
 ---@class sqlune.db.Result
 ---@field columns string[]  names, as the database gives them
----@field rows any[][]      integers, floats, strings, json.null for NULL, { blob = bytes }
+---@field rows any[][]      integers, floats, strings, booleans, json.null for NULL, { blob = bytes }
 ---@field seconds number    from the start of the statement to its last row
 
 ---@class sqlune.db.Db
