@@ -56,7 +56,7 @@ static sqn_status add_text(sqn_token_stream *s, const char *p, size_t n) {
  * shown already (a valid beginning) stays. */
 static sqn_status end_run(sqn_token_stream *s) {
     bool valid = !s->run_bad && s->run_good == s->run.count;
-    if (valid) {
+    if (valid && s->run.count > 0) {
         SQN_TRY(add_text(s, s->run.data + s->run_shown, s->run.count - s->run_shown));
     } else {
         for (size_t i = s->run_shown; i < s->run.count; i++)

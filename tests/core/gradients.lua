@@ -153,4 +153,31 @@ for _, op in ipairs(ops.list()) do
     end
   end
 end
+
+-- Blocks of rows and of keys that are full, cut and odd, where the cases above are small: T, heads, kv heads, width.
+cases["attention in bf16 against f64, longer than a block"] = function()
+  local packed = { rows = sq.tensor({ 0, 1, 40, 40, 149, 150 }, { dtype = "i64" }) }
+  for _, case in ipairs { { 200, 4, 2, 64 }, { 77, 3, 1, 24 }, { 130, 2, 2, 80, { window = 20 } }, { 33, 6, 2, 7 },
+    { 150, 4, 4, 32, packed }, { 100, 2, 1, 40, { causal = false } }, { 65, 1, 1, 128 } } do
+    local _s <close> = sq.scope()
+    local T, heads, kv_heads, width, options = table.unpack(case, 1, 5)
+    local function gradients(dtype)
+      local inputs = {}
+      for i, h in ipairs { heads, kv_heads, kv_heads, heads } do
+        inputs[i] = sq.randn({ T, h, width }, { seed = i }):to "bf16":to(dtype):clone()
+        inputs[i].requires_grad = i < 4
+      end
+      local q, k, v, d = table.unpack(inputs)
+      ops.attention(q, k, v, options or {}):backward(d)
+      return { q.grad:to "f64", k.grad:to "f64", v.grad:to "f64" }
+    end
+    local got, want = gradients "bf16", gradients "f64"
+    for i = 1, 3 do
+      local off = ops.global_norm({ (got[i] - want[i]):contiguous() }):item() / ops.global_norm({ want[i] }):item()
+      -- The result, the weights and their gradients are rounded to bf16 (2^-9 at most, 2^-9 / sqrt 3 in the mean).
+      t.ok(off < 5e-3, ("%d x %d, input %d: %g"):format(T, width, i, off))
+    end
+  end
+end
+
 return cases

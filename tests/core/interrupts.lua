@@ -169,7 +169,7 @@ return {
       local wait = "until [ $(cat %s/base/metrics.jsonl 2>/dev/null | wc -l) -ge %d ] "
         .. "|| ! kill -0 $p 2>/dev/null; do sleep 0.02; done; "
       local stop = "c=$(ps -o pid= --ppid $p); g=$(ps -o pid= --ppid $c); kill -%s ${g:-$c}; wait $p"
-      return workshop.shell(("OMP_NUM_THREADS=1 %s%g 2>&1 & p=$!; "):format(words, epochs)
+      return workshop.shell(("SQLUNE_GC= OMP_NUM_THREADS=1 %s%g 2>&1 & p=$!; "):format(words, epochs)
         .. (wait .. stop):format(out, steps, signal))
     end
     local text, code = started(20, "INT", 2) -- the training gets it, as from a terminal; the quickstart ends with it
@@ -181,7 +181,7 @@ return {
     t.eq(code, 143, text)
     t.ok(text:find "sft [^\n]* resume=true\n", text)
     t.ok(fs.exists(out .. "/base/mark"), "the run's folder was kept")
-    text, code = workshop.shell(("OMP_NUM_THREADS=1 %s0.3"):format(words)) -- other settings: from the start
+    text, code = workshop.shell(("SQLUNE_GC= OMP_NUM_THREADS=1 %s0.3"):format(words)) -- other settings: from the start
     t.eq(code, 0, text)
     t.ok(not text:find "resume=true", text)
     t.ok(not fs.exists(out .. "/base/mark"), "the run's folder was cleared")
