@@ -145,7 +145,7 @@ return {
       .. "AND pid <> pg_backend_pid()"
     local client = ("psql -X -q -h %s -p %d -U postgres -d cut -c %s"):format(connection.socket, connection.port,
       servers.quoted(cut))
-    local function cut_now() os.execute(client .. " >/dev/null") end
+    local function cut_now() os.execute(client .. " >/dev/null 2>&1") end
     local items = server_items(connection, 16, 1000000)
     local outcomes, message = run_in_parts(items, { [2] = cut_now, [8] = cut_now }, error)
     t.eq(message, nil)

@@ -61,8 +61,8 @@ local function judge(self, k, o)
   end
   if #work == 0 then return end
   local bar <close> = progress.bar { label = "run", total = #work }
-  local outcomes = sq.evaluate.run { items = work, workers = o.workers, timeout = o.timeout or 10,
-    max_rows = o.max_rows or 100000, tolerance = TOLERANCE, progress = function(done) bar:update(done) end }
+  local outcomes = assert(sq.evaluate.run { items = work, workers = o.workers, timeout = o.timeout or 10,
+    max_rows = o.max_rows or 100000, tolerance = TOLERANCE, progress = function(done) bar:update(done) end })
   for n, outcome in ipairs(outcomes) do
     local item = self.list[place[n]]
     if outcome.verdict == "correct" then

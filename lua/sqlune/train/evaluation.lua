@@ -135,7 +135,7 @@ function Evaluation:run(model, step)
     for i, q in ipairs(self.questions) do
       list[i] = { db = q.db, missing = q.missing, gold = q.gold, pred = predictions[i] }
     end
-    local outcomes = sq.evaluate.run { items = list, timeout = self.o.timeout }
+    local outcomes = assert(sq.evaluate.run { items = list, timeout = self.o.timeout })
     local all = sq.evaluate.summary(outcomes)
     metrics.ex, metrics.ex_bird, metrics.executable = all.ex, all.ex_bird, all.executable
     for i = 1, math.min(self.o.samples, #outcomes) do
