@@ -31,7 +31,7 @@ enum {
     CONNECT_SECONDS = 10,    /* longest wait for a server, if the statement may take longer */
 };
 static const double grace_seconds = 0.2;     /* from the kill to the cut */
-static const double cleanup_seconds = 5.0;   /* for what the driver itself asks */
+static const double cleanup_seconds = 1.0;   /* to take back what a statement left */
 static const double session_bytes = 1 << 30; /* memory of the session on a MariaDB server */
 
 typedef struct mysql_conn {
@@ -206,8 +206,8 @@ static int wait_for(mysql_conn *c, int wanted) {
         double left = 1e3 * (until - sqn_db_clock());
         int slice = left < 0 ? 0 : left < SLICE_MS ? (int)left + 1 : SLICE_MS;
         int ready = poll_events(c->db, wanted, slice);
-        if (ready != 0) return ready;
         look_at_clock(c);
+        if (ready != 0) return ready;
         if (c->cut && mysql_get_socket(c->db) < 0) return wanted;
         if (sqn_db_clock() - started > patience) return MYSQL_WAIT_TIMEOUT;
     }
@@ -378,7 +378,7 @@ static sqn_status prepare_session(mysql_conn *c, bool trusted, sqn_err *e) {
 static void end_statement(mysql_conn *c) {
     if (c->db == NULL) return;
     sqn_status before = c->stop;
-    c->deadline = sqn_db_clock() + cleanup_seconds;
+    c->deadline = sqn_db_clock() + (before == SQN_OK ? cleanup_seconds : grace_seconds);
     if (c->unfinished && c->result != NULL && before == SQN_OK) stop_statement(c, SQN_LIMIT);
     free_result(c);
     c->unfinished = false;
@@ -386,8 +386,11 @@ static void end_statement(mysql_conn *c) {
     c->stop = SQN_OK;
     atomic_store(&c->cancelled, false);
     if (!lost && c->used) {
+        unsigned long thread = c->thread;
+        c->thread = 0; /* a session that does not answer in time is cut, not asked again */
         int failed, wait = mysql_reset_connection_start(&failed, c->db);
         while (wait) wait = mysql_reset_connection_cont(&failed, c->db, wait_for(c, wait));
+        c->thread = thread;
         lost = failed != 0 || c->stop != SQN_OK;
         c->used = false;
         c->was_reset = true;

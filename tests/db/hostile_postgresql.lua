@@ -1,13 +1,14 @@
 -- SQL that wants to do harm to a PostgreSQL server, from its owner, whom no privilege stops: each statement must be
 -- refused or ended in time, all databases must stay as they were, and the connection must serve the next statement.
 local corpus = require "sqlune.sandbox.postgresql"
+local hostile = require "tests.hostile"
 local servers = require "tests.servers"
 local sq = require "sqlune"
 local t = require "tests.check"
 
 local deadline, slack = 0.1, t.grace(0.2) -- seconds
 
-local function opening(sql) return (sql:sub(1, 100):gsub("[%c\x80-\xff]", "?")) end
+local opening = hostile.opening
 
 ---The digest of everything on the server: definitions, rows, sequences, large objects, roles, settings of databases.
 local function digest(at)
@@ -34,25 +35,13 @@ local function victim(user)
   return at
 end
 
----Another process may have the processor for a while: the best time of three counts.
-local function attempt(db, sql)
-  local best, result, message, code = math.huge, nil, nil, nil
-  for _ = 1, 3 do
-    local started = sq.sys.clock()
-    result, message, code = db:query(sql, { timeout = deadline })
-    best = math.min(best, sq.sys.clock() - started)
-    if best < deadline + slack then break end
-  end
-  return best, result, message, code
-end
-
 ---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
 local function run_all(user, list, judge)
   local at = victim(user)
   local dumped, before = digest(at), state(at)
   local db <close> = assert(sq.db.open(at))
   for _, sql in ipairs(list) do
-    judge(sql, attempt(db, sql))
+    judge(sql, hostile.attempt(db, sql, deadline, slack))
     local after, message = db:query("SELECT string_agg(name, ',' ORDER BY id), current_setting('work_mem'), "
       .. "current_setting('default_transaction_read_only'), to_regclass('pg_temp.item') FROM item", { timeout = 20 })
     t.ok(after, opening(sql) .. ": then: " .. tostring(message))
@@ -66,17 +55,7 @@ local function run_all(user, list, judge)
 end
 
 local function refused_all(user)
-  local wrong = {}
-  run_all(user, corpus.denied, function(sql, seconds, result, message, code)
-    if result then
-      wrong[#wrong + 1] = opening(sql) .. ": it ran"
-    elseif code ~= "SQLUNE_DENIED" and code ~= "SQLUNE_DB" then
-      wrong[#wrong + 1] = ("%s: %s: %s"):format(opening(sql), code, message)
-    elseif seconds > slack then
-      wrong[#wrong + 1] = ("%s: %.2f s"):format(opening(sql), seconds)
-    end
-  end)
-  t.eq(table.concat(wrong, "\n"), "")
+  hostile.refused(slack, function(judge) run_all(user, corpus.denied, judge) end)
 end
 
 return {
@@ -90,20 +69,11 @@ return {
   end,
 
   ["deadlines hold whatever is asked"] = function()
-    local late = {}
-    run_all("postgres", corpus.hungry, function(sql, seconds)
-      if seconds > deadline + slack then late[#late + 1] = ("%.2f s: %s"):format(seconds, opening(sql)) end
-    end)
-    t.eq(table.concat(late, "\n"), "", "late")
+    hostile.in_time(deadline + slack, function(judge) run_all("postgres", corpus.hungry, judge) end)
   end,
 
   ["what the role might do"] = function()
     local db <close> = assert(sq.db.open(victim "reader"))
-    for _, right in ipairs(corpus.rights) do
-      local result, message = db:query(right[2])
-      t.ok(result, ("%s: %s"):format(right[1], message))
-      local value = result.rows[1][1]
-      t.ok(type(value) == "boolean" or math.type(value) == "integer", right[1])
-    end
+    hostile.rights(db, corpus.rights)
   end,
 }
