@@ -32,8 +32,9 @@ local function command(server)
   if server.certificate then
     list[2] = ("--ssl-cert=%s --ssl-key=%s/server.key"):format(server.certificate, server.folder)
   end
-  return ("%s%s %s --datadir=%s/data --socket=%s --port=%d --pid-file=%s/mariadbd.pid"):format(servers.unprivileged(),
-    server.program, table.concat(list, " "), server.folder, server.connection.socket, server.port, server.folder)
+  return ("%s%s %s --datadir=%s/data --tmpdir=%s --socket=%s --port=%d --pid-file=%s/mariadbd.pid"):format(
+    servers.unprivileged(), server.program, table.concat(list, " "), server.folder, server.folder,
+    server.connection.socket, server.port, server.folder)
 end
 
 ---Starts a server of its own; nil where MariaDB is not installed. `connection`: a connection table; `folder`, `port`
