@@ -289,7 +289,8 @@ void sqn_python_put_repr(sqn_buf *to, const char *s, size_t n) {
         if (put_escape(to, c, quote)) continue;
         bool character = length > 1 || c < 0x80;
         if (!character && is_surrogate(s + i, n - i)) { /* half a pair: three bytes */
-            c = 0xD000 | (s[i + 1] & 0x3Fu) << 6 | (s[i + 2] & 0x3Fu);
+            const unsigned char *half = (const unsigned char *)s + i;
+            c = 0xD000 | (half[1] & 0x3Fu) << 6 | (half[2] & 0x3Fu);
             length = 3;
         }
         if (character && printable(c))
