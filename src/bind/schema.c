@@ -200,7 +200,7 @@ static void set_text(lua_State *L, const char *key, sqn_text t) { /* null sets n
  */
 static void push_examples(lua_State *L, sqn_text all) {
     lua_Integer n = 0;
-    const char *at = all.at, *end = at + all.n;
+    const char *at = all.at, *end = all.n > 0 ? at + all.n : at;
     lua_newtable(L);
     while (all.n > 0) {
         const char *cut = memmem(at, (size_t)(end - at), ", ", 2);
