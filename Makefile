@@ -51,7 +51,7 @@ $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
 EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
 CXX      := g++
-CXXFLAGS  = -std=c++17 -O1 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
+CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
 NVCC     ?= nvcc
 CUDAARCH ?= 80 86 89 90a
 NVFLAGS   = -std=c++17 -O3 -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \

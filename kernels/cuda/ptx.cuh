@@ -35,23 +35,18 @@ template <class T> float half_of(uint32_t r, int high) {
 }
 
 template <class T> void mma(float c[4], const frag_a &a, const frag_b &b) {
-    struct operands {
-        frag_a a;
-        frag_b b;
-    } mine = {a, b};
+    struct operands { /* (row, k) of A: [row >= 8][k >= 8][k % 2]; of B: [k >= 8][k % 2] */
+        float a[2][2][2], b[2][2];
+    } mine;
+    for (int i = 0; i < 8; i++) mine.a[i & 1][i >> 1 & 1][i >> 2] = half_of<T>(a.r[i & 3], i >> 2);
+    for (int i = 0; i < 4; i++) mine.b[i & 1][i >> 1] = half_of<T>(b.r[i & 1], i >> 1);
     const char(*all)[emu::value_bytes] = emu::exchange(all_lanes, &mine, sizeof mine, "mma", 0);
-    operands of[32];
-    for (int i = 0; i < 32; i++) memcpy(&of[i], all[i], sizeof of[i]);
     for (int j = 0; j < 4; j++) {
-        const int row = (int)emu::now.lane / 4 + (j >= 2 ? 8 : 0),
-                  col = (int)emu::now.lane % 4 * 2 + j % 2;
+        const int row = (int)emu::now.lane / 4, col = (int)emu::now.lane % 4 * 2 + j % 2;
         float sum = 0;
-        for (int k = 0; k < 16; k++) {
-            const frag_a &fa = of[row % 8 * 4 + k % 8 / 2].a;
-            const frag_b &fb = of[col * 4 + k % 8 / 2].b;
-            sum += half_of<T>(fa.r[(row >= 8) + 2 * (k >= 8)], k % 2) *
-                   half_of<T>(fb.r[k >= 8], k % 2);
-        }
+        for (int k = 0; k < 16; k++)
+            sum += ((const operands *)all[row * 4 + k % 8 / 2])->a[j >> 1][k >> 3][k & 1] *
+                   ((const operands *)all[col * 4 + k % 8 / 2])->b[k >> 3][k & 1];
         c[j] += sum;
     }
 }

@@ -79,7 +79,7 @@ void any_dim(sqn_dtype dtype) {
 
 void tensor_cores(sqn_dtype dtype) {
     for (int64_t dim : {64, 128}) {
-        attend(dtype, {{70, 1, 30}, {70, 1, 30}, 2, 1, dim, 0, 1}, true);
+        attend(dtype, {{67, 1, 5}, {67, 1, 5}, 2, 1, dim, 0, 1}, true);
         attend(dtype, {{66}, {66}, 1, 1, dim, 19, 1}, true);
         attend(dtype, {{20}, {75}, 1, 1, dim, 0, 0}, true);
         attend(dtype, {{1, 3}, {90, 129}, 2, 1, dim, 0, 1}, false);

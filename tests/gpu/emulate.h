@@ -38,7 +38,7 @@ struct alignas(16) uint4 {
 };
 
 namespace emu {
-constexpr int warp = 32, value_bytes = 32;
+constexpr int warp = 32, value_bytes = 48;
 
 /* What the thread that runs now sees. */
 struct place {
@@ -80,7 +80,7 @@ template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t s
 }
 
 template <class T> T shuffle(unsigned mask, T v, unsigned from, const char *file, int line) {
-    static_assert(sizeof(T) <= value_bytes, "a shuffle moves up to 32 bytes");
+    static_assert(sizeof(T) <= value_bytes, "a shuffle moves up to 48 bytes");
     const char(*all)[value_bytes] = exchange(mask, &v, sizeof v, file, line);
     T out;
     memcpy(&out, all[from % warp], sizeof out);
