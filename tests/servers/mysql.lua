@@ -87,11 +87,6 @@ function M.create(to, name)
   M.script(to, ("DROP DATABASE IF EXISTS `%s`; CREATE DATABASE `%s` COLLATE utf8mb4_bin"):format(name, name))
 end
 
----Makes a new database; one of the same name goes.
-function M.create(to, name)
-  M.script(to, ("DROP DATABASE IF EXISTS `%s`; CREATE DATABASE `%s`"):format(name, name))
-end
-
 function M.script(to, text)
   local client = ("%s --no-defaults --batch --skip-column-names -u root -S %s %s"):format(program("mariadb", "mysql"),
     to.socket, servers.quoted(to.database))
