@@ -97,7 +97,8 @@ return {
       end)
       peaks[i] = sq.tensor_memory().peak_bytes - base
     end
-    t.near(peaks[2] / peaks[1], 1, 0.02)
+    local early = os.getenv "SQLUNE_GC" == "stress" -- frees some of a layer's tensors before the layer is done
+    t.near(peaks[2] / peaks[1], 1, early and 0.2 or 0.02)
   end,
 
   ["a checkpoint holds its results only"] = function()
