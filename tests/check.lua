@@ -50,7 +50,7 @@ end
 
 ---Seconds that work in C may be late by: more where every instruction is slowed.
 function M.grace(seconds)
-  if os.getenv "SQLUNE_GC" then return 15 * seconds end -- results become strings of Lua, under a collector at each
+  if os.getenv "SQLUNE_GC" then return 60 * seconds end -- large results become strings of Lua, a collector at each
   return os.getenv "SQLUNE_SANITIZED" and 5 * seconds or seconds
 end
 
