@@ -7,12 +7,13 @@ local M = {}
 ---A statement's beginning, for messages.
 function M.opening(sql) return (sql:sub(1, 100):gsub("[%c\x80-\xff]", "?")) end
 
----Runs a statement. Another process may have the processor for a while: the best time of three counts.
-function M.attempt(db, sql, deadline, slack)
+---Runs a statement. Another process may have the processor for a while: the best time of three counts, and one that is
+---to be refused has `patience` seconds, so that it is the refusal that ends it.
+function M.attempt(db, sql, deadline, slack, patience)
   local best, result, message, code = math.huge, nil, nil, nil
   for _ = 1, 3 do
     local started = sq.sys.clock()
-    result, message, code = db:query(sql, { timeout = deadline })
+    result, message, code = db:query(sql, { timeout = patience or deadline })
     best = math.min(best, sq.sys.clock() - started)
     if best < deadline + slack then break end
   end

@@ -36,12 +36,12 @@ local function victim(user)
 end
 
 ---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
-local function run_all(user, list, judge)
+local function run_all(user, list, judge, patience)
   local at = victim(user)
   local before = dump(at)
   local db <close> = assert(sq.db.open(at))
   for _, sql in ipairs(list) do
-    judge(sql, hostile.attempt(db, sql, deadline, slack))
+    judge(sql, hostile.attempt(db, sql, deadline, slack, patience))
     local after, message = db:query "SELECT GROUP_CONCAT(name ORDER BY id), @@hostname <> '', @x FROM item"
     t.ok(after, opening(sql) .. ": then: " .. tostring(message))
     t.eq(after.rows, { { "pen,ink,pad", 1, sq.json.null } }, opening(sql))
@@ -54,7 +54,7 @@ local function run_all(user, list, judge)
 end
 
 local function refused_all(user)
-  hostile.refused(slack, function(judge) run_all(user, corpus.denied, judge) end)
+  hostile.refused(slack, function(judge) run_all(user, corpus.denied, judge, 5) end)
 end
 
 return {

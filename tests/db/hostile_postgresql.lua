@@ -36,12 +36,12 @@ local function victim(user)
 end
 
 ---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
-local function run_all(user, list, judge)
+local function run_all(user, list, judge, patience)
   local at = victim(user)
   local dumped, before = digest(at), state(at)
   local db <close> = assert(sq.db.open(at))
   for _, sql in ipairs(list) do
-    judge(sql, hostile.attempt(db, sql, deadline, slack))
+    judge(sql, hostile.attempt(db, sql, deadline, slack, patience))
     local after, message = db:query("SELECT string_agg(name, ',' ORDER BY id), current_setting('work_mem'), "
       .. "current_setting('default_transaction_read_only'), to_regclass('pg_temp.item') FROM item", { timeout = 20 })
     t.ok(after, opening(sql) .. ": then: " .. tostring(message))
@@ -55,7 +55,7 @@ local function run_all(user, list, judge)
 end
 
 local function refused_all(user)
-  hostile.refused(slack, function(judge) run_all(user, corpus.denied, judge) end)
+  hostile.refused(slack, function(judge) run_all(user, corpus.denied, judge, 5) end)
 end
 
 return {
