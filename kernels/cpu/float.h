@@ -49,7 +49,7 @@ static inline float sqn_expf(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t whole = (int32_t)n, half = whole >> 1;
+    int32_t whole = (int32_t)(n == n ? n : 0.0f), half = whole >> 1;
     uint32_t bits = (uint32_t)(half + 127) << 23, rest = (uint32_t)(whole - half + 127) << 23;
     float scale, scale_2;
     memcpy(&scale, &bits, sizeof scale);

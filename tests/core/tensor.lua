@@ -367,6 +367,8 @@ return {
   end,
 
   ["the same numbers on one thread and on two"] = function()
+    -- clang's OpenMP beside gcc's, which oneDNN brings: products inside a team of one do not see it, and their order varies
+    if arg[-1]:find "clang" then t.skip "two OpenMP runtimes in one process" end
     local out = {}
     for threads = 1, 2 do
       local pipe = io.popen(("OMP_NUM_THREADS=%d '%s' tests/thread_numbers.lua 2>&1"):format(threads, arg[-1]))
