@@ -367,7 +367,7 @@ return {
   end,
 
   ["the same numbers on one thread and on two"] = function()
-    -- clang's OpenMP beside gcc's, which oneDNN brings: products inside a team of one do not see it, and their order varies
+    -- clang's OpenMP beside gcc's, which oneDNN brings: its products do not see that they run inside a team
     if arg[-1]:find "clang" then t.skip "two OpenMP runtimes in one process" end
     local out = {}
     for threads = 1, 2 do
