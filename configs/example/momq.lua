@@ -1,15 +1,8 @@
 -- The example's base with experts for dialects (recipes/sft.lua, docs/momq.md): tiny, to see it run.
 return {
-  mask = "answers",
-  epochs = 1.2,
-  batch_tokens = 1600,
-  max_length = 512,
+  extends = "sft.lua",
   lr = 3e-3,
-  warmup = 0.05,
-  schedule = "cosine",
-  beta2 = 0.99,
   weight_decay = 0,
-  save_every = 0,
   momq = {
     enabled = true,
     dialects = { "sqlite=0", "postgresql=1", "mysql=2" },

@@ -1,16 +1,2 @@
--- Mistral-7B-Instruct: full fine-tuning, recipes/sft.lua. As the original's script for Qwen2.5-Coder-7B.
-return {
-  dtype = "bf16",
-  epochs = 5,
-  batch_tokens = 10240,
-  accumulation = 2,
-  batching = "best_fit",
-  max_length = 10240,
-  lr = 1e-6,
-  schedule = "cosine",
-  warmup = 0.1,
-  beta2 = 0.95,
-  weight_decay = 0.1,
-  save_every = 500,
-  loss = { checkpointing = true },
-}
+-- Mistral-7B-Instruct: full fine-tuning, recipes/sft.lua. As for Qwen2.5-Coder-7B.
+return { extends = "../qwen2.5-coder-7b/sft.lua" }

@@ -1,17 +1,5 @@
--- Qwen2.5-Coder-0.5B-Instruct: full fine-tuning, recipes/sft.lua. As the original's script for 7B, but for the rate,
--- which is our choice.
+-- Qwen2.5-Coder-0.5B-Instruct: full fine-tuning, recipes/sft.lua. As for 7B, but for the rate, which is our choice.
 return {
-  dtype = "bf16",
-  epochs = 5,
-  batch_tokens = 10240,
-  accumulation = 2,
-  batching = "best_fit",
-  max_length = 10240,
+  extends = "../qwen2.5-coder-7b/sft.lua",
   lr = 1e-5,
-  schedule = "cosine",
-  warmup = 0.1,
-  beta2 = 0.95,
-  weight_decay = 0.1,
-  save_every = 500,
-  loss = { checkpointing = true },
 }

@@ -1,18 +1,7 @@
--- Qwen2.5-Coder-1.5B-Instruct: a LoRA adapter on every linear layer but the head, recipes/sft.lua. Rank and rate are
--- our choice.
+-- Qwen2.5-Coder-1.5B-Instruct: a LoRA adapter on every linear layer but the head, recipes/sft.lua. As for 7B, but for
+-- rank and rate, which are our choice.
 return {
-  dtype = "bf16",
-  epochs = 5,
-  batch_tokens = 10240,
-  accumulation = 2,
-  batching = "best_fit",
-  max_length = 10240,
+  extends = "../qwen2.5-coder-7b/lora.lua",
   lr = 0.0001,
-  schedule = "cosine",
-  warmup = 0.1,
-  beta2 = 0.95,
-  weight_decay = 0,
-  save_every = 500,
-  loss = { checkpointing = true },
-  lora = { rank = 128, alpha = 128, dropout = 0.05 },
+  lora = { rank = 128, alpha = 128 },
 }

@@ -1,19 +1,6 @@
--- Qwen2.5-Coder-32B-Instruct: full fine-tuning, recipes/sft.lua. As the original's script for 7B, but for the rate,
--- which is our choice.
+-- Qwen2.5-Coder-32B-Instruct: full fine-tuning, recipes/sft.lua. As for 7B, with less memory.
 return {
-  dtype = "bf16",
-  epochs = 5,
-  batch_tokens = 10240,
-  accumulation = 2,
-  batching = "best_fit",
-  max_length = 10240,
-  lr = 1e-6,
-  schedule = "cosine",
-  warmup = 0.1,
-  beta2 = 0.95,
-  weight_decay = 0.1,
-  states = "8bit",            -- memory: moments in a byte each, no f32 copy of the weights
+  extends = "../qwen2.5-coder-7b/sft.lua",
+  states = "8bit",            -- moments in a byte each, no f32 copy of the weights
   stochastic_rounding = true,
-  save_every = 500,
-  loss = { checkpointing = true },
 }

@@ -1,7 +1,8 @@
 -- Settings of a recipe: a typed schema, read from config files, the environment and the command line.
 --
 -- Rules: defaults < config files < SQLUNE_A__B < a.b=c and --a.b c. The schema's defaults give the types; a name that
--- the schema lacks is an error that says the nearest one. Config files are data: Lua tables without globals, or JSON.
+-- the schema lacks is an error that says the nearest one. Config files are data (config/files.lua).
+local files = require "sqlune.config.files"
 local help = require "sqlune.config.help"
 local kinds = require "sqlune.config.kinds"
 local nearest = require "sqlune.config.nearest"
@@ -11,7 +12,7 @@ local term = require "sqlune.term"
 
 local M = {
   path = kinds.path, string = kinds.string, number = kinds.number, integer = kinds.integer,
-  boolean = kinds.boolean, list = kinds.list, one_of = kinds.one_of, nearest = nearest.find,
+  boolean = kinds.boolean, list = kinds.list, one_of = kinds.one_of, nearest = nearest.find, load = files.load,
 }
 
 local details = setmetatable({}, { __mode = "k" }) -- resolved table -> {settings=, sources=}
@@ -98,25 +99,6 @@ local function set_table(self, values, prefix, source)
   end
 end
 
----Reads a table of data: Lua without globals or JSON, by the file's name.
----@param path string
----@return table? value
----@return string? message
-function M.load(path)
-  if path:find "%.json$" then
-    local value, message = require("sqlune.core").json.read(path)
-    if message then return nil, message end
-    if type(value) ~= "table" then return nil, path .. ": a table of settings is expected" end
-    return value
-  end
-  local chunk, message = loadfile(path, "t", {})
-  if not chunk then return nil, message end
-  local ok, value = pcall(chunk)
-  if not ok then return nil, tostring(value) end
-  if type(value) ~= "table" then return nil, path .. ": a config file must end with `return { … }`" end
-  return value
-end
-
 ---The next argument of the command line into `self`. Returns how many were used, or nil and what is wrong.
 local function take_option(self, args, i)
   local name, text = args[i]:match "^%-%-([^=]+)=(.*)$"
@@ -189,10 +171,12 @@ local function fill(self)
     if setting.kind.default ~= nil then set(self, setting, setting.kind.default, "default") end
   end
   for _, path in ipairs(self.files) do
-    local values, message = M.load(path)
-    if not values then return "cannot read the config file: " .. message end
-    local wrong = set_table(self, values, "", path)
-    if wrong then return wrong end
+    local layers, message = files.layers(path)
+    if not layers then return "cannot read the config file: " .. message end
+    for _, layer in ipairs(layers) do
+      local wrong = set_table(self, layer.values, "", layer.path)
+      if wrong then return wrong end
+    end
   end
   for _, setting in ipairs(self.settings) do
     local variable = "SQLUNE_" .. setting.name:gsub("%.", "__"):upper()

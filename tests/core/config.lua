@@ -113,6 +113,40 @@ return {
     t.ok(message(dir .. "/none.lua", "model=m"):find "none.lua")
   end,
 
+  ["a file says how it differs from another"] = function()
+    local dir = t.tmpdir()
+    assert(sq.fs.mkdir(dir .. "/base"))
+    write(dir .. "/base/all.lua", "return { model = 'm', lr = 1, names = { 'a', 'b', 'c' }, train = { batch_size = 8, "
+      .. "deep = { x = 2 } } }")
+    write(dir .. "/base/more.json", [[{ "extends": "all.lua", "steps": 20, "train": { "deep": { "x": 3 } } }]])
+    local path = dir .. "/c.lua"
+    write(path, "return { extends = 'base/more.json', lr = 2, names = { 'q' }, train = { batch_size = 9 } }")
+    local want = { model = "m", lr = 2.0, steps = 20, schedule = "cosine", warmup = 0.1, flag = false, names = { "q" },
+      train = { batch_size = 9, deep = { x = 3.0 } } }
+    local cfg = resolve(path)
+    t.eq(cfg, want)
+    local sources = config.sources(cfg)
+    t.eq(sources.model, dir .. "/base/all.lua")
+    t.eq(sources["train.deep.x"], dir .. "/base/more.json")
+    t.eq(sources.lr, path)
+    t.eq(config.load(path), { model = "m", lr = 2, steps = 20, names = { "q" }, train = { batch_size = 9,
+      deep = { x = 3 } } })
+    t.eq(resolve("--config", dir .. "/base/all.lua", "--config", path, "lr=5").lr, 5.0)
+    write(dir .. "/base/all.lua", "return { lr = 'high' }")
+    t.eq(message(path), dir .. "/base/all.lua: lr = high: expected a number of at least 0")
+    write(dir .. "/base/all.lua", "return { extends = '../c.lua' }")
+    t.eq(message(path), ("cannot read the config file: %s/base/all.lua: extends = '../c.lua': the files extend each "
+      .. "other"):format(dir))
+    write(path, "return { extends = 'c.lua' }")
+    t.ok(message(path):find("c%.lua: extends = 'c%.lua': the files extend each other"))
+    write(path, "return { extends = 'none.lua' }")
+    t.ok(message(path):find("c%.lua: extends = 'none%.lua': cannot open .*none%.lua"))
+    write(path, "return { extends = 'base/more.json', {} }")
+    t.ok(message(path):find("c%.lua: a list extends no other file"))
+    write(path, "return { extends = 3 }")
+    t.eq(message(path), path .. ": no setting 'extends'")
+  end,
+
   ["positional arguments"] = function()
     local cfg = config.resolve({ "shop.sqlite", "lr=1" }, { database = config.path "a database", lr = 0.5 },
       { positional = { "database" } })
