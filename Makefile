@@ -8,13 +8,13 @@ PREFIX   ?= /usr/local
 OPT      ?= -O3 -g
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wno-unknown-pragmas -Wno-unknown-warning-option -Wno-format-truncation -Werror
 DBINC    := $(addprefix -I,$(shell pg_config --includedir 2>/dev/null)) $(shell mariadb_config --include 2>/dev/null)
-DBLIB    := $(addprefix -L,$(shell pg_config --libdir 2>/dev/null)) -lpq $(shell mariadb_config --libs 2>/dev/null)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I. -I/usr/include/lua5.4 -I/usr/include/cjson $(DBINC)
 CFLAGS   += -std=c17 $(OPT) -march=$(ARCH) -fno-math-errno -fno-trapping-math -fopenmp $(WARN) $(SAN)
 LUALIB    = $(firstword $(wildcard /usr/lib/*/liblua5.4.a))
 LPEGLIB   = $(firstword $(wildcard /usr/lib/*/liblua5.4-lpeg.a))
+# The clients of servers, curl, oneDNN and libedit are opened when they are needed: src/core/library.h.
 LDLIBS    = -Wl,--whole-archive $(LUALIB) $(LPEGLIB) -Wl,--no-whole-archive -Wl,-E \
-            -lcjson -lsqlite3 $(DBLIB) -lcurl -lutf8proc -ldnnl -ledit -ldl -lpthread -lm
+            -lcjson -lsqlite3 -lutf8proc -ldl -lpthread -lm
 # gcc prefers 256-bit vectors even where 512 are as cheap; loops over exp gain a third.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/kernels/%.o: CFLAGS += -mprefer-vector-width=512
@@ -63,7 +63,7 @@ $(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/cuda-on-host: $(EMULATED) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
-	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldnnl -lpthread -lm
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldl -lpthread -lm
 -include $(EMULATED:.o=.d)
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
@@ -77,7 +77,7 @@ $(BUILD)/cuda/%.o: %.cpp Makefile
 ON_CARD  := $(CU:%.cu=$(BUILD)/cuda/%.o) $(patsubst %.c,$(BUILD)/cuda/%.o,$(sort $(wildcard src/cuda/*.c))) \
             $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
 $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
-	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -lcublasLt -ldnnl -lpthread -lm
+	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -lcublasLt -ldl -lpthread -lm
 .PHONY: cuda test-gpu
 cuda: $(BUILD)/cuda-on-card ## compile the CUDA kernels and their test for all targets (needs nvcc)
 test-gpu: cuda ## every CUDA kernel on a card against the CPU in f64

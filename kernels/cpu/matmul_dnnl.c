@@ -3,13 +3,30 @@
  * Creating a primitive costs 250 to 900 us, running a cached one 5 us, so primitives are kept by
  * everything that shapes them, the number of threads included (oneDNN fixes its split at creation).
  * The cache has WAYS places for each of SETS hash values; a full set drops its least recently used
- * entry that nobody runs. Written against 2.x; 3.x creates the primitive descriptor directly. */
+ * entry that nobody runs. Without the library matmul_plain does its work. Written against 2.x; 3.x
+ * creates the primitive descriptor directly. */
 #include <dnnl.h>
 #include <omp.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "core/library.h"
 #include "kernels/cpu/matmul.h"
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+/* clang-format off */
+#define DNNL_FUNCTIONS(F) \
+    F(dnnl_engine_create) F(dnnl_matmul_desc_init) F(dnnl_memory_create) \
+    F(dnnl_memory_desc_init_by_strides) F(dnnl_memory_destroy) F(dnnl_post_ops_append_sum) \
+    F(dnnl_post_ops_create) F(dnnl_post_ops_destroy) F(dnnl_primitive_attr_create) \
+    F(dnnl_primitive_attr_destroy) F(dnnl_primitive_attr_set_post_ops) F(dnnl_primitive_create) \
+    F(dnnl_primitive_desc_create) F(dnnl_primitive_desc_destroy) F(dnnl_primitive_destroy) \
+    F(dnnl_primitive_execute) F(dnnl_stream_create) F(dnnl_stream_destroy) F(dnnl_stream_wait)
+/* clang-format on */
+SQN_LIBRARY(dnnl, "libdnnl.so." TEXT(DNNL_VERSION_MAJOR), DNNL_FUNCTIONS);
 
 #define SETS 64
 #define WAYS 8
@@ -49,7 +66,7 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *md, sqn_dtype t, int64_t batch, 
     strides[n++] = trans ? 1 : ld;
     dims[n] = cols;
     strides[n++] = trans ? ld : 1;
-    return dnnl_memory_desc_init_by_strides(md, n, dims, type_of(t), strides);
+    return dnnl.dnnl_memory_desc_init_by_strides(md, n, dims, type_of(t), strides);
 }
 
 static dnnl_status_t describe(const sqn_k_matmul *a, descs *d) {
@@ -66,18 +83,18 @@ static dnnl_status_t create(const sqn_k_matmul *a, const descs *d, dnnl_primitiv
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_matmul_desc_t desc;
-    dnnl_status_t s = dnnl_primitive_attr_create(&attr);
+    dnnl_status_t s = dnnl.dnnl_primitive_attr_create(&attr);
     if (!s && a->accumulate) {
-        s = dnnl_post_ops_create(&ops);
-        if (!s) s = dnnl_post_ops_append_sum(ops, 1.0F);
-        if (!s) s = dnnl_primitive_attr_set_post_ops(attr, ops);
+        s = dnnl.dnnl_post_ops_create(&ops);
+        if (!s) s = dnnl.dnnl_post_ops_append_sum(ops, 1.0F);
+        if (!s) s = dnnl.dnnl_primitive_attr_set_post_ops(attr, ops);
     }
-    if (!s) s = dnnl_matmul_desc_init(&desc, &d->a, &d->b, a->bias ? &d->bias : NULL, &d->c);
-    if (!s) s = dnnl_primitive_desc_create(&pd, &desc, attr, engine, NULL);
-    if (!s) s = dnnl_primitive_create(out, pd);
-    if (pd) dnnl_primitive_desc_destroy(pd);
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    if (ops) dnnl_post_ops_destroy(ops);
+    if (!s) s = dnnl.dnnl_matmul_desc_init(&desc, &d->a, &d->b, a->bias ? &d->bias : NULL, &d->c);
+    if (!s) s = dnnl.dnnl_primitive_desc_create(&pd, &desc, attr, engine, NULL);
+    if (!s) s = dnnl.dnnl_primitive_create(out, pd);
+    if (pd) dnnl.dnnl_primitive_desc_destroy(pd);
+    if (attr) dnnl.dnnl_primitive_attr_destroy(attr);
+    if (ops) dnnl.dnnl_post_ops_destroy(ops);
     return s;
 }
 
@@ -126,7 +143,7 @@ static entry *take(const sqn_k_matmul *a, const descs *d) {
         if (!e->users && (!victim || e->used < victim->used)) victim = e;
     }
     if (!victim) return NULL;
-    if (victim->primitive) dnnl_primitive_destroy(victim->primitive);
+    if (victim->primitive) dnnl.dnnl_primitive_destroy(victim->primitive);
     *victim = (entry){.key = k, .users = 1, .used = ++clock_now};
     victim->refused = create(a, d, &victim->primitive) != dnnl_success;
     if (victim->refused) victim->primitive = NULL;
@@ -142,23 +159,33 @@ static dnnl_status_t execute(const sqn_k_matmul *a, const descs *d, dnnl_primiti
                               {DNNL_ARG_BIAS, NULL}};
     const int count = a->bias ? 4 : 3;
     dnnl_stream_t stream = NULL;
-    dnnl_status_t s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+    dnnl_status_t s = dnnl.dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
     for (int i = 0; i < count && !s; i++)
-        s = dnnl_memory_create(&args[i].memory, md[i], engine, data[i]);
-    if (!s) s = dnnl_primitive_execute(p, stream, count, args);
-    if (!s) s = dnnl_stream_wait(stream);
+        s = dnnl.dnnl_memory_create(&args[i].memory, md[i], engine, data[i]);
+    if (!s) s = dnnl.dnnl_primitive_execute(p, stream, count, args);
+    if (!s) s = dnnl.dnnl_stream_wait(stream);
     for (int i = 0; i < count; i++)
-        if (args[i].memory) dnnl_memory_destroy(args[i].memory);
-    if (stream) dnnl_stream_destroy(stream);
+        if (args[i].memory) dnnl.dnnl_memory_destroy(args[i].memory);
+    if (stream) dnnl.dnnl_stream_destroy(stream);
     return s;
+}
+
+static bool missing;
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static void open_library(void) {
+    sqn_err e = SQN_ERR_INIT;
+    missing = sqn_library_open(&dnnl_library, &e) != SQN_OK;
+    if (missing) fprintf(stderr, "sqlune: %s; products are slow without it\n", e.message);
 }
 
 sqn_status matmul_dnnl(const sqn_k_matmul *a) {
     descs d;
+    pthread_once(&library_once, open_library);
+    if (missing) return SQN_MISUSE;
     if (describe(a, &d)) return SQN_MISUSE;
     pthread_mutex_lock(&lock);
     entry *e = NULL;
-    if (engine || !dnnl_engine_create(&engine, dnnl_cpu, 0)) e = take(a, &d);
+    if (engine || !dnnl.dnnl_engine_create(&engine, dnnl_cpu, 0)) e = take(a, &d);
     pthread_mutex_unlock(&lock);
     if (!e) return SQN_MISUSE;
     dnnl_status_t s = e->refused ? dnnl_unimplemented : execute(a, &d, e->primitive);

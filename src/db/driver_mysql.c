@@ -21,9 +21,22 @@
 
 #include "core/buf.h"
 #include "core/interrupt.h"
+#include "core/library.h"
 #include "db/driver.h"
 #include "db/driver_mysql_cells.h"
 #include "db/mysql_review.h"
+
+/* clang-format off */
+#define MY_FUNCTIONS(F) \
+    F(mariadb_connection) F(mysql_close) F(mysql_errno) F(mysql_error) F(mysql_fetch_fields) \
+    F(mysql_fetch_lengths) F(mysql_fetch_row_cont) F(mysql_fetch_row_start) F(mysql_field_count) \
+    F(mysql_free_result) F(mysql_free_result_cont) F(mysql_free_result_start) F(mysql_get_socket) \
+    F(mysql_get_timeout_value_ms) F(mysql_init) F(mysql_num_fields) F(mysql_optionsv) \
+    F(mysql_real_connect_cont) F(mysql_real_connect_start) F(mysql_real_query_cont) \
+    F(mysql_real_query_start) F(mysql_reset_connection_cont) F(mysql_reset_connection_start) \
+    F(mysql_server_init) F(mysql_set_local_infile_handler) F(mysql_thread_id) F(mysql_use_result)
+/* clang-format on */
+SQN_LIBRARY(my, "libmariadb.so.3", MY_FUNCTIONS);
 
 enum {
     MAX_SQL_BYTES = 1 << 18, /* length of a statement */
@@ -93,36 +106,36 @@ static sqn_status set_tls(MYSQL *m, const sqn_conn_options *o, sqn_err *e) {
     if (level == 3 && o->ssl_ca == NULL)
         return SQN_FAIL(e, SQN_MISUSE, "sslmode '%s' needs an 'ssl_ca'", mode);
     my_bool enforce = level >= 2, verify = level == 3;
-    if (level != 1) mysql_optionsv(m, MYSQL_OPT_SSL_ENFORCE, &enforce);
-    if (level != 1) mysql_optionsv(m, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
-    if (o->ssl_ca != NULL) mysql_optionsv(m, MYSQL_OPT_SSL_CA, o->ssl_ca);
+    if (level != 1) my.mysql_optionsv(m, MYSQL_OPT_SSL_ENFORCE, &enforce);
+    if (level != 1) my.mysql_optionsv(m, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+    if (o->ssl_ca != NULL) my.mysql_optionsv(m, MYSQL_OPT_SSL_CA, o->ssl_ca);
     return SQN_OK;
 }
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
-static void start_library(void) { mysql_library_init(0, NULL, NULL); }
+static void start_library(void) { my.mysql_server_init(0, NULL, NULL); }
 
 /* A handle that is ready to connect. */
 static sqn_status new_handle(const sqn_conn_options *o, unsigned seconds, MYSQL **out, sqn_err *e) {
     pthread_once(&library_once, start_library);
-    MYSQL *m = mysql_init(NULL);
+    MYSQL *m = my.mysql_init(NULL);
     if (m == NULL) return SQN_FAIL(e, SQN_NOMEM, "out of memory for a connection");
     unsigned off = 0;
     my_bool no = 0;
     size_t packet = (size_t)(o->max_bytes > 0 ? o->max_bytes : SQN_DB_MAX_BYTES); /* of one row */
-    mysql_optionsv(m, MYSQL_READ_DEFAULT_GROUP, "sqlune"); /* and [client]: ~/.my.cnf */
-    mysql_optionsv(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_optionsv(m, MYSQL_OPT_LOCAL_INFILE, &off);
-    mysql_optionsv(m, MYSQL_OPT_RECONNECT, &no);
-    mysql_optionsv(m, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mysql_optionsv(m, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
-    mysql_optionsv(m, MYSQL_OPT_NONBLOCK, 0);
-    mysql_set_local_infile_handler(m, refuse_file, read_nothing, end_nothing, file_error, NULL);
+    my.mysql_optionsv(m, MYSQL_READ_DEFAULT_GROUP, "sqlune"); /* and [client]: ~/.my.cnf */
+    my.mysql_optionsv(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    my.mysql_optionsv(m, MYSQL_OPT_LOCAL_INFILE, &off);
+    my.mysql_optionsv(m, MYSQL_OPT_RECONNECT, &no);
+    my.mysql_optionsv(m, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    my.mysql_optionsv(m, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    my.mysql_optionsv(m, MYSQL_OPT_NONBLOCK, 0);
+    my.mysql_set_local_infile_handler(m, refuse_file, read_nothing, end_nothing, file_error, NULL);
     sqn_status status = set_tls(m, o, e);
     if (status == SQN_OK)
         *out = m;
     else
-        mysql_close(m);
+        my.mysql_close(m);
     return status;
 }
 
@@ -136,7 +149,7 @@ static const char *host_of(const sqn_conn_options *o) {
 
 /* What of the wanted events came within the time; 0: nothing. */
 static int poll_events(MYSQL *m, int wanted, int milliseconds) {
-    struct pollfd p = {.fd = mysql_get_socket(m)};
+    struct pollfd p = {.fd = my.mysql_get_socket(m)};
     int ready = 0;
     if (wanted & MYSQL_WAIT_READ) p.events |= POLLIN;
     if (wanted & MYSQL_WAIT_WRITE) p.events |= POLLOUT;
@@ -163,17 +176,17 @@ static bool kill_statement(mysql_conn *c) {
     int failed = 1;
     if (new_handle(&c->o, 1, &m, NULL) != SQN_OK) return false;
     int n = snprintf(sql, sizeof sql, "KILL QUERY %lu", c->thread);
-    int wait = mysql_real_connect_start(&done, m, host_of(&c->o), c->o.user, c->o.password,
-                                        c->o.database, (unsigned)c->o.port, c->o.socket, 0);
-    while (wait) wait = mysql_real_connect_cont(&done, m, wait_until(m, wait, until));
-    if (done != NULL) wait = mysql_real_query_start(&failed, m, sql, (unsigned long)n);
-    while (wait) wait = mysql_real_query_cont(&failed, m, wait_until(m, wait, until));
-    mysql_close(m);
+    int wait = my.mysql_real_connect_start(&done, m, host_of(&c->o), c->o.user, c->o.password,
+                                           c->o.database, (unsigned)c->o.port, c->o.socket, 0);
+    while (wait) wait = my.mysql_real_connect_cont(&done, m, wait_until(m, wait, until));
+    if (done != NULL) wait = my.mysql_real_query_start(&failed, m, sql, (unsigned long)n);
+    while (wait) wait = my.mysql_real_query_cont(&failed, m, wait_until(m, wait, until));
+    my.mysql_close(m);
     return failed == 0;
 }
 
 static void cut_socket(mysql_conn *c) {
-    my_socket fd = mysql_get_socket(c->db);
+    my_socket fd = my.mysql_get_socket(c->db);
     if (!c->cut && fd >= 0) shutdown(fd, SHUT_RDWR);
     c->cut = true;
 }
@@ -200,7 +213,7 @@ static void look_at_clock(mysql_conn *c) {
 static int wait_for(mysql_conn *c, int wanted) {
     double started = sqn_db_clock();
     double patience =
-        wanted & MYSQL_WAIT_TIMEOUT ? 1e-3 * mysql_get_timeout_value_ms(c->db) : INFINITY;
+        wanted & MYSQL_WAIT_TIMEOUT ? 1e-3 * my.mysql_get_timeout_value_ms(c->db) : INFINITY;
     for (;;) {
         double until = c->stop == SQN_OK ? c->deadline : c->give_up;
         double left = 1e3 * (until - sqn_db_clock());
@@ -208,28 +221,28 @@ static int wait_for(mysql_conn *c, int wanted) {
         int ready = poll_events(c->db, wanted, slice);
         look_at_clock(c);
         if (ready != 0) return ready;
-        if (c->cut && mysql_get_socket(c->db) < 0) return wanted;
+        if (c->cut && my.mysql_get_socket(c->db) < 0) return wanted;
         if (sqn_db_clock() - started > patience) return MYSQL_WAIT_TIMEOUT;
     }
 }
 
 static int send_query(mysql_conn *c, const char *sql, size_t n) {
-    int failed, wait = mysql_real_query_start(&failed, c->db, sql, (unsigned long)n);
-    while (wait) wait = mysql_real_query_cont(&failed, c->db, wait_for(c, wait));
+    int failed, wait = my.mysql_real_query_start(&failed, c->db, sql, (unsigned long)n);
+    while (wait) wait = my.mysql_real_query_cont(&failed, c->db, wait_for(c, wait));
     return failed;
 }
 
 static MYSQL_ROW fetch_row(mysql_conn *c) {
     MYSQL_ROW row;
-    int wait = mysql_fetch_row_start(&row, c->result);
-    while (wait) wait = mysql_fetch_row_cont(&row, c->result, wait_for(c, wait));
+    int wait = my.mysql_fetch_row_start(&row, c->result);
+    while (wait) wait = my.mysql_fetch_row_cont(&row, c->result, wait_for(c, wait));
     return row;
 }
 
 static void free_result(mysql_conn *c) {
     if (c->result == NULL) return;
-    int wait = mysql_free_result_start(c->result);
-    while (wait) wait = mysql_free_result_cont(c->result, wait_for(c, wait));
+    int wait = my.mysql_free_result_start(c->result);
+    while (wait) wait = my.mysql_free_result_cont(c->result, wait_for(c, wait));
     c->result = NULL;
 }
 
@@ -242,8 +255,8 @@ static sqn_status fail_stopped(const mysql_conn *c, sqn_err *e) {
 
 /* Fills *e with what the library or the server says. */
 static sqn_status fail_with(mysql_conn *c, sqn_err *e) {
-    unsigned code = mysql_errno(c->db);
-    const char *message = mysql_error(c->db);
+    unsigned code = my.mysql_errno(c->db);
+    const char *message = my.mysql_error(c->db);
     if (c->stop != SQN_OK) return fail_stopped(c, e);
     sqn_status kind = sqn_mysql_error_kind(code);
     if (kind == SQN_TIMEOUT) return SQN_FAIL(e, kind, "the statement ran out of time");
@@ -258,8 +271,8 @@ static sqn_status fail_with(mysql_conn *c, sqn_err *e) {
 static void drop(mysql_conn *c) {
     if (c->db == NULL) return;
     cut_socket(c); /* nothing below may wait */
-    if (c->result != NULL) mysql_free_result(c->result);
-    mysql_close(c->db);
+    if (c->result != NULL) my.mysql_free_result(c->result);
+    my.mysql_close(c->db);
     c->db = NULL;
     c->result = NULL;
     c->used = c->unfinished = c->cut = c->was_reset = false;
@@ -268,7 +281,7 @@ static void drop(mysql_conn *c) {
 /* Runs a statement of the driver's own that has no rows. */
 static sqn_status command(mysql_conn *c, const char *sql, size_t n, sqn_err *e) {
     if (send_query(c, sql, n) != 0) return fail_with(c, e);
-    c->result = mysql_use_result(c->db);
+    c->result = my.mysql_use_result(c->db);
     free_result(c);
     return c->stop == SQN_OK ? SQN_OK : fail_stopped(c, e);
 }
@@ -281,7 +294,7 @@ static bool holds_word(const char *list, const char *word) {
 static sqn_status read_mode(mysql_conn *c, sqn_err *e) {
     static const char sql[] = "SELECT @@SESSION.sql_mode";
     if (send_query(c, sql, sizeof sql - 1) != 0) return fail_with(c, e);
-    c->result = mysql_use_result(c->db);
+    c->result = my.mysql_use_result(c->db);
     MYSQL_ROW row = c->result ? fetch_row(c) : NULL;
     char *mode = row && row[0] ? sqn_strdup(row[0], e) : NULL;
     sqn_status status = mode ? SQN_OK : row && row[0] ? SQN_NOMEM : fail_with(c, e);
@@ -303,21 +316,21 @@ static sqn_status connect_within(mysql_conn *c, sqn_err *e) {
     c->thread = 0;
     c->cut = false;
     SQN_TRY(new_handle(o, seconds, &c->db, e));
-    int wait = mysql_real_connect_start(&done, c->db, host_of(o), o->user, o->password, o->database,
-                                        (unsigned)o->port, o->socket, 0);
-    while (wait) wait = mysql_real_connect_cont(&done, c->db, wait_for(c, wait));
+    int wait = my.mysql_real_connect_start(&done, c->db, host_of(o), o->user, o->password,
+                                           o->database, (unsigned)o->port, o->socket, 0);
+    while (wait) wait = my.mysql_real_connect_cont(&done, c->db, wait_for(c, wait));
     if (done == NULL) {
         if (c->stop != SQN_OK) return fail_stopped(c, e);
         char name[200];
         sqn_conn_options_name(o, name, sizeof name);
-        unsigned code = mysql_errno(c->db);
+        unsigned code = my.mysql_errno(c->db);
         bool refused = sqn_mysql_error_kind(code) != SQN_IO && code != ER_CON_COUNT_ERROR &&
                        code != ER_TOO_MANY_USER_CONNECTIONS; /* trying again will not help */
         return SQN_FAIL(e, refused ? SQN_DB : SQN_IO, "cannot connect to %s: %s", name,
-                        mysql_error(c->db));
+                        my.mysql_error(c->db));
     }
-    c->thread = mysql_thread_id(c->db);
-    c->mariadb = mariadb_connection(c->db);
+    c->thread = my.mysql_thread_id(c->db);
+    c->mariadb = my.mariadb_connection(c->db);
     return read_mode(c, e);
 }
 
@@ -388,8 +401,8 @@ static void end_statement(mysql_conn *c) {
     if (!lost && c->used) {
         unsigned long thread = c->thread;
         c->thread = 0; /* a session that does not answer in time is cut, not asked again */
-        int failed, wait = mysql_reset_connection_start(&failed, c->db);
-        while (wait) wait = mysql_reset_connection_cont(&failed, c->db, wait_for(c, wait));
+        int failed, wait = my.mysql_reset_connection_start(&failed, c->db);
+        while (wait) wait = my.mysql_reset_connection_cont(&failed, c->db, wait_for(c, wait));
         c->thread = thread;
         lost = failed != 0 || c->stop != SQN_OK;
         c->used = false;
@@ -422,6 +435,7 @@ static void mysql_end(sqn_conn *conn) {
 
 static sqn_status mysql_connect_new(const sqn_conn_options *o, sqn_conn **out, sqn_err *e) {
     sqn_status status;
+    SQN_TRY(sqn_library_open(&my_library, e));
     mysql_conn *c = sqn_calloc(1, sizeof *c, e);
     if (c == NULL) return SQN_NOMEM;
     SQN_GOTO(sqn_conn_options_copy(o, &c->o, e));
@@ -437,8 +451,8 @@ fail:
 /* ---- statements ---- */
 
 static sqn_status keep_fields(mysql_conn *c, sqn_err *e) {
-    c->columns = (int)mysql_num_fields(c->result);
-    c->fields = mysql_fetch_fields(c->result);
+    c->columns = (int)my.mysql_num_fields(c->result);
+    c->fields = my.mysql_fetch_fields(c->result);
     c->row = sqn_calloc((size_t)c->columns, sizeof *c->row, e);
     c->rooms = c->row ? sqn_calloc((size_t)c->columns, sizeof *c->rooms, e) : NULL;
     return c->rooms ? SQN_OK : SQN_NOMEM;
@@ -450,7 +464,8 @@ static sqn_status start(mysql_conn *c, const char *sql, size_t n, bool trusted, 
     c->used = !trusted;
     c->unfinished = true;
     int failed = send_query(c, sql, n);
-    if (failed && trusted && old && c->stop == SQN_OK && sqn_mysql_error_cuts(mysql_errno(c->db))) {
+    if (failed && trusted && old && c->stop == SQN_OK &&
+        sqn_mysql_error_cuts(my.mysql_errno(c->db))) {
         drop(c); /* an old connection of ours was dead */
         SQN_TRY(ensure_connected(c, e));
         failed = send_query(c, sql, n);
@@ -458,9 +473,9 @@ static sqn_status start(mysql_conn *c, const char *sql, size_t n, bool trusted, 
     }
     if (failed) return fail_with(c, e);
     if (c->stop != SQN_OK) return fail_stopped(c, e);
-    c->result = mysql_use_result(c->db);
+    c->result = my.mysql_use_result(c->db);
     if (c->result != NULL) return keep_fields(c, e);
-    if (mysql_field_count(c->db) != 0) return fail_with(c, e);
+    if (my.mysql_field_count(c->db) != 0) return fail_with(c, e);
     c->unfinished = false;
     return trusted ? SQN_OK : SQN_FAIL(e, SQN_DENIED, "not allowed: this connection is read-only");
 }
@@ -479,7 +494,7 @@ static sqn_status mysql_run(sqn_conn *conn, const char *sql, size_t n, double de
     if (!trusted) SQN_TRY(sqn_mysql_review(sql, n, c->quoting, e));
     sqn_status status = start(c, sql, n, trusted, e);
     if (status == SQN_OK) return SQN_OK;
-    if (c->db != NULL && sqn_mysql_error_cuts(mysql_errno(c->db))) drop(c);
+    if (c->db != NULL && sqn_mysql_error_cuts(my.mysql_errno(c->db))) drop(c);
     c->unfinished = c->unfinished && c->result != NULL;
     mysql_finish(conn);
     return status;
@@ -492,7 +507,7 @@ static const char *mysql_column_name(sqn_conn *conn, int i) {
 }
 
 static sqn_status read_row(mysql_conn *c, MYSQL_ROW row, sqn_err *e) {
-    const unsigned long *lengths = mysql_fetch_lengths(c->result);
+    const unsigned long *lengths = my.mysql_fetch_lengths(c->result);
     int64_t longest = c->o.max_length;
     for (int i = 0; i < c->columns; i++) {
         if (longest > 0 && row[i] != NULL && (int64_t)lengths[i] > longest)
@@ -514,7 +529,7 @@ static sqn_status mysql_next(sqn_conn *conn, const sqn_cell **row, sqn_err *e) {
         status = fail_stopped(c, e);
     else if (got != NULL)
         status = read_row(c, got, e);
-    else if (mysql_errno(c->db) != 0)
+    else if (my.mysql_errno(c->db) != 0)
         status = fail_with(c, e);
     if (got != NULL && status == SQN_OK) {
         *row = c->row;

@@ -19,9 +19,22 @@
 #include <time.h>
 
 #include "core/interrupt.h"
+#include "core/library.h"
 #include "db/driver.h"
 #include "db/postgresql_guard.h"
 #include "db/postgresql_value.h"
+
+/* clang-format off */
+#define PQ_FUNCTIONS(F) \
+    F(PQcancel) F(PQclear) F(PQconnectPoll) F(PQconnectStartParams) F(PQconsumeInput) \
+    F(PQenterPipelineMode) F(PQerrorMessage) F(PQexitPipelineMode) F(PQfinish) F(PQflush) \
+    F(PQfname) F(PQfreeCancel) F(PQftype) F(PQgetCancel) F(PQgetResult) F(PQgetisnull) \
+    F(PQgetlength) F(PQgetvalue) F(PQisBusy) F(PQnfields) F(PQntuples) F(PQpipelineSync) \
+    F(PQresultErrorField) F(PQresultStatus) F(PQsendQuery) F(PQsendQueryParams) \
+    F(PQserverVersion) F(PQsetNoticeReceiver) F(PQsetSingleRowMode) F(PQsetnonblocking) \
+    F(PQsocket) F(PQstatus)
+/* clang-format on */
+SQN_LIBRARY(pq, "libpq.so.5", PQ_FUNCTIONS);
 
 /* How often a wait looks at the flags; how long past the deadline the server may take to say that
  * it ended the statement, and then to obey a cancel. Seconds. */
@@ -47,7 +60,7 @@ typedef struct postgresql_conn {
 
 /* Until the socket is ready for the events. */
 static sqn_status wait_for(postgresql_conn *c, short events, sqn_err *e) {
-    struct pollfd p = {.fd = PQsocket(c->pg), .events = events};
+    struct pollfd p = {.fd = pq.PQsocket(c->pg), .events = events};
     for (;;) {
         SQN_TRY(sqn_interrupt_check(e));
         if (atomic_load(&c->cancelled)) return SQN_FAIL(e, SQN_INTERRUPT, "interrupted");
@@ -74,20 +87,20 @@ static void one_line(char *to, size_t room, const char *message) {
 }
 
 static void forget_result(postgresql_conn *c) {
-    PQclear(c->result);
+    pq.PQclear(c->result);
     c->result = NULL;
 }
 
 static void give_up(postgresql_conn *c) {
     forget_result(c);
-    PQfinish(c->pg);
+    pq.PQfinish(c->pg);
     c->pg = NULL;
     c->running = c->in_transaction = c->cleaning = false;
 }
 
 static sqn_status lost(postgresql_conn *c, sqn_err *e) {
     char message[400];
-    one_line(message, sizeof message, PQerrorMessage(c->pg));
+    one_line(message, sizeof message, pq.PQerrorMessage(c->pg));
     give_up(c);
     return SQN_FAIL(e, SQN_IO, "the connection was lost: %s", message);
 }
@@ -95,25 +108,25 @@ static sqn_status lost(postgresql_conn *c, sqn_err *e) {
 /* The next result; *out NULL: there are no more. */
 static sqn_status next_result(postgresql_conn *c, PGresult **out /* owned */, sqn_err *e) {
     for (int unsent = 1; unsent != 0;) {
-        unsent = PQflush(c->pg);
+        unsent = pq.PQflush(c->pg);
         if (unsent < 0) return lost(c, e);
         if (unsent > 0) SQN_TRY(wait_for(c, POLLIN | POLLOUT, e));
-        if (unsent > 0 && !PQconsumeInput(c->pg)) return lost(c, e);
+        if (unsent > 0 && !pq.PQconsumeInput(c->pg)) return lost(c, e);
     }
-    while (PQisBusy(c->pg)) {
+    while (pq.PQisBusy(c->pg)) {
         SQN_TRY(wait_for(c, POLLIN, e));
-        if (!PQconsumeInput(c->pg)) return lost(c, e);
+        if (!pq.PQconsumeInput(c->pg)) return lost(c, e);
     }
-    *out = PQgetResult(c->pg);
+    *out = pq.PQgetResult(c->pg);
     return SQN_OK;
 }
 
 /* What the server said of a statement that it refused. */
 static sqn_status refused(postgresql_conn *c, const PGresult *r, sqn_err *e) {
-    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-    const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-    const char *hint = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
-    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL);
+    const char *state = pq.PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *text = pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *hint = pq.PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
+    const char *detail = pq.PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL);
     char more[200] = "";
     if (state && strcmp(state, "08P01") == 0)
         return SQN_FAIL(e, SQN_DB, "the statement has parameters without values");
@@ -140,9 +153,9 @@ static sqn_status drain(postgresql_conn *c, sqn_err *e) {
     for (;;) {
         SQN_TRY(next_result(c, &r, e));
         if (r == NULL) return status;
-        ExecStatusType kind = PQresultStatus(r);
+        ExecStatusType kind = pq.PQresultStatus(r);
         if (kind == PGRES_FATAL_ERROR && status == SQN_OK) status = refused(c, r, e);
-        PQclear(r);
+        pq.PQclear(r);
         if (c->pg == NULL) return status;
     }
 }
@@ -151,15 +164,15 @@ static sqn_status drain(postgresql_conn *c, sqn_err *e) {
 
 static void *send_cancel(void *cancel) {
     char message[256];
-    PQcancel(cancel, message, sizeof message);
-    PQfreeCancel(cancel);
+    pq.PQcancel(cancel, message, sizeof message);
+    pq.PQfreeCancel(cancel);
     return NULL;
 }
 
 /* Tells the server to end what runs. PQcancel may block for ever, so another thread calls it. True
  * when the cancel has reached the server: later it could hit the next statement. */
 static bool cancel_on_server(postgresql_conn *c, double until) {
-    PGcancel *cancel = PQgetCancel(c->pg);
+    PGcancel *cancel = pq.PQgetCancel(c->pg);
     pthread_t thread;
     sigset_t all, before;
     struct timespec t = {(time_t)until, (long)(1e9 * (until - (double)(time_t)until))};
@@ -169,7 +182,7 @@ static bool cancel_on_server(postgresql_conn *c, double until) {
     int failed = pthread_create(&thread, NULL, send_cancel, cancel);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
-        PQfreeCancel(cancel);
+        pq.PQfreeCancel(cancel);
         return false;
     }
     if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &t) == 0) return true;
@@ -198,9 +211,10 @@ static void postgresql_finish(sqn_conn *conn) {
     if (c->pg != NULL && c->running) stop(c);
     if (c->pg != NULL && c->in_transaction) {
         /* what outlives a roll-back goes too; its results are read before the next statement */
-        if (PQsendQuery(c->pg, "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; "
-                               "DEALLOCATE ALL; UNLISTEN *") &&
-            PQflush(c->pg) >= 0)
+        if (pq.PQsendQuery(c->pg,
+                           "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; "
+                           "DEALLOCATE ALL; UNLISTEN *") &&
+            pq.PQflush(c->pg) >= 0)
             c->cleaning = true;
         else
             give_up(c);
@@ -223,7 +237,7 @@ static void drop_notice(void *self, const PGresult *r) {
 
 /* Runs statements of ours. */
 static sqn_status command(postgresql_conn *c, const char *sql, sqn_err *e) {
-    if (!PQsendQuery(c->pg, sql)) return lost(c, e);
+    if (!pq.PQsendQuery(c->pg, sql)) return lost(c, e);
     return drain(c, e);
 }
 
@@ -235,12 +249,12 @@ static const char settings[] =
 static sqn_status read_names(postgresql_conn *c, sqn_err *e) {
     sqn_status status = SQN_OK;
     PGresult *r = NULL;
-    if (!PQsendQuery(c->pg, sqn_postgresql_volatile_query)) return lost(c, e);
+    if (!pq.PQsendQuery(c->pg, sqn_postgresql_volatile_query)) return lost(c, e);
     SQN_TRY(next_result(c, &r, e));
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) status = refused(c, r, e);
-    for (int i = 0; status == SQN_OK && i < PQntuples(r); i++)
-        status = sqn_guarded_names_add(&c->names, PQgetvalue(r, i, 0), e);
-    PQclear(r);
+    if (pq.PQresultStatus(r) != PGRES_TUPLES_OK) status = refused(c, r, e);
+    for (int i = 0; status == SQN_OK && i < pq.PQntuples(r); i++)
+        status = sqn_guarded_names_add(&c->names, pq.PQgetvalue(r, i, 0), e);
+    pq.PQclear(r);
     if (status == SQN_OK) status = drain(c, e);
     sqn_guarded_names_sort(&c->names);
     return status;
@@ -248,11 +262,11 @@ static sqn_status read_names(postgresql_conn *c, sqn_err *e) {
 
 /* A session with our settings, on a connection that was made. */
 static sqn_status prepare(postgresql_conn *c, sqn_err *e) {
-    PQsetNoticeReceiver(c->pg, drop_notice, NULL);
-    if (PQsetnonblocking(c->pg, 1) != 0) return lost(c, e);
+    pq.PQsetNoticeReceiver(c->pg, drop_notice, NULL);
+    if (pq.PQsetnonblocking(c->pg, 1) != 0) return lost(c, e);
     SQN_TRY(command(c, settings, e));
-    if (PQserverVersion(c->pg) < 120000) SQN_TRY(command(c, "SET extra_float_digits = 3", e));
-    if (PQserverVersion(c->pg) >= 110000) SQN_TRY(command(c, "SET jit = off", e));
+    if (pq.PQserverVersion(c->pg) < 120000) SQN_TRY(command(c, "SET extra_float_digits = 3", e));
+    if (pq.PQserverVersion(c->pg) >= 110000) SQN_TRY(command(c, "SET jit = off", e));
     sqn_guarded_names_release(&c->names);
     return read_names(c, e);
 }
@@ -290,16 +304,16 @@ static sqn_status connecting(postgresql_conn *c, sqn_err *e) {
                                   "UTF8",
                                   "sqlune",
                                   NULL};
-    c->pg = PQconnectStartParams(keys, values, 0);
+    c->pg = pq.PQconnectStartParams(keys, values, 0);
     if (c->pg == NULL) return SQN_FAIL(e, SQN_NOMEM, "no memory for a connection");
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-    while (PQstatus(c->pg) != CONNECTION_BAD) {
+    while (pq.PQstatus(c->pg) != CONNECTION_BAD) {
         SQN_TRY(wait_for(c, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, e));
-        state = PQconnectPoll(c->pg);
+        state = pq.PQconnectPoll(c->pg);
         if (state == PGRES_POLLING_OK) return SQN_OK;
         if (state == PGRES_POLLING_FAILED) break;
     }
-    one_line(message, sizeof message, PQerrorMessage(c->pg));
+    one_line(message, sizeof message, pq.PQerrorMessage(c->pg));
     return SQN_FAIL(e, refuses(message) ? SQN_DB : SQN_IO, "%s", message);
 }
 
@@ -323,6 +337,7 @@ static void postgresql_close(sqn_conn *conn) {
 
 static sqn_status postgresql_connect(const sqn_conn_options *o, sqn_conn **out, sqn_err *e) {
     sqn_status status;
+    SQN_TRY(sqn_library_open(&pq_library, e));
     postgresql_conn *c = sqn_calloc(1, sizeof *c, e);
     if (c == NULL) return SQN_NOMEM;
     SQN_GOTO(sqn_conn_options_copy(o, &c->options, e));
@@ -373,7 +388,7 @@ static sqn_status get_ready(postgresql_conn *c, const char *sql, size_t n, doubl
 
 /* Room for the columns of the result. */
 static sqn_status take_columns(postgresql_conn *c, sqn_err *e) {
-    int n = PQnfields(c->result);
+    int n = pq.PQnfields(c->result);
     c->row = sqn_calloc((size_t)n, sizeof *c->row, e);
     c->texts = sqn_calloc((size_t)n, sizeof *c->texts, e);
     if (c->row == NULL || c->texts == NULL) return SQN_NOMEM;
@@ -387,7 +402,7 @@ static sqn_status fetch(postgresql_conn *c, sqn_err *e) {
     forget_result(c);
     SQN_TRY(next_result(c, &r, e));
     c->result = r;
-    switch (r ? PQresultStatus(r) : PGRES_FATAL_ERROR) {
+    switch (r ? pq.PQresultStatus(r) : PGRES_FATAL_ERROR) {
     case PGRES_SINGLE_TUPLE:
         return SQN_OK;
     case PGRES_TUPLES_OK:
@@ -417,9 +432,9 @@ static sqn_status postgresql_run(sqn_conn *conn, const char *sql, size_t n, doub
     if (!sqn_cell_text_valid(sql, n))
         return SQN_FAIL(e, SQN_DB, "the statement is not valid UTF-8");
     SQN_TRY(get_ready(c, sql, n, deadline, trusted, e));
-    if (!PQsendQueryParams(c->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) return lost(c, e);
+    if (!pq.PQsendQueryParams(c->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) return lost(c, e);
     c->running = true;
-    if (!PQsetSingleRowMode(c->pg)) SQN_GOTO(SQN_FAIL(e, SQN_DB, "no single rows"));
+    if (!pq.PQsetSingleRowMode(c->pg)) SQN_GOTO(SQN_FAIL(e, SQN_DB, "no single rows"));
     SQN_GOTO(fetch(c, e));
     SQN_GOTO(take_columns(c, e));
     return SQN_OK;
@@ -431,25 +446,25 @@ fail:
 static int postgresql_columns(sqn_conn *conn) { return ((postgresql_conn *)conn)->columns; }
 
 static const char *postgresql_column_name(sqn_conn *conn, int i) {
-    const char *name = PQfname(((postgresql_conn *)conn)->result, i);
+    const char *name = pq.PQfname(((postgresql_conn *)conn)->result, i);
     return name ? name : "";
 }
 
 static unsigned postgresql_column_type(sqn_conn *conn, int i) {
-    return PQftype(((postgresql_conn *)conn)->result, i);
+    return pq.PQftype(((postgresql_conn *)conn)->result, i);
 }
 
 static sqn_status take_row(postgresql_conn *c, sqn_err *e) {
     for (int i = 0; i < c->columns; i++) {
-        const char *text = PQgetvalue(c->result, 0, i);
-        size_t n = (size_t)PQgetlength(c->result, 0, i);
+        const char *text = pq.PQgetvalue(c->result, 0, i);
+        size_t n = (size_t)pq.PQgetlength(c->result, 0, i);
         sqn_cell *cell = &c->row[i];
-        if (PQgetisnull(c->result, 0, i))
+        if (pq.PQgetisnull(c->result, 0, i))
             *cell = (sqn_cell){.kind = SQN_CELL_NULL};
         else if (c->base.raw)
             *cell = (sqn_cell){SQN_CELL_TEXT, !sqn_cell_text_valid(text, n), n, {.bytes = text}};
         else
-            SQN_TRY(sqn_pg_cell(PQftype(c->result, i), text, n, &c->texts[i], cell, e));
+            SQN_TRY(sqn_pg_cell(pq.PQftype(c->result, i), text, n, &c->texts[i], cell, e));
     }
     return SQN_OK;
 }
@@ -475,7 +490,7 @@ static sqn_status postgresql_next(sqn_conn *conn, const sqn_cell **row, sqn_err 
 
 /* Each with a sync of its own, which makes it a transaction of its own. */
 static bool send_in_pipeline(PGconn *pg, const char *sql) {
-    return PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) && PQpipelineSync(pg);
+    return pq.PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) && pq.PQpipelineSync(pg);
 }
 
 /* Takes the results of the next statement, up to its sync. */
@@ -484,17 +499,17 @@ static sqn_status take_from_pipeline(postgresql_conn *c, const sqn_batch *b, siz
         PGresult *r;
         sqn_err inner = SQN_ERR_INIT;
         SQN_TRY(next_result(c, &r, e));
-        ExecStatusType kind = PQresultStatus(r);
+        ExecStatusType kind = pq.PQresultStatus(r);
         if (kind == PGRES_FATAL_ERROR && r != NULL && i < b->n)
             b->status[i] = refused(c, r, &inner);
-        for (int k = 0; kind == PGRES_TUPLES_OK && k < PQntuples(r); k++) {
-            const char *text = PQgetvalue(r, k, 0);
-            size_t n = (size_t)PQgetlength(r, k, 0);
+        for (int k = 0; kind == PGRES_TUPLES_OK && k < pq.PQntuples(r); k++) {
+            const char *text = pq.PQgetvalue(r, k, 0);
+            size_t n = (size_t)pq.PQgetlength(r, k, 0);
             sqn_cell cell = {SQN_CELL_TEXT, !sqn_cell_text_valid(text, n), n, {.bytes = text}};
-            if (PQgetisnull(r, k, 0)) cell = (sqn_cell){.kind = SQN_CELL_NULL};
-            b->row(b->self, i, PQftype(r, 0), &cell);
+            if (pq.PQgetisnull(r, k, 0)) cell = (sqn_cell){.kind = SQN_CELL_NULL};
+            b->row(b->self, i, pq.PQftype(r, 0), &cell);
         }
-        PQclear(r);
+        pq.PQclear(r);
         if (c->pg == NULL) return SQN_FAIL(e, inner.code, "%s", inner.message);
         if (kind == PGRES_PIPELINE_SYNC) return SQN_OK;
     }
@@ -503,12 +518,12 @@ static sqn_status take_from_pipeline(postgresql_conn *c, const sqn_batch *b, siz
 static sqn_status run_pipeline(postgresql_conn *c, const sqn_batch *b, sqn_err *e) {
     char limit[64];
     snprintf(limit, sizeof limit, "SET statement_timeout = %ld", (long)(1000 * b->timeout) + 1);
-    bool sent = PQenterPipelineMode(c->pg) && send_in_pipeline(c->pg, limit);
+    bool sent = pq.PQenterPipelineMode(c->pg) && send_in_pipeline(c->pg, limit);
     for (size_t i = 0; i < b->n && sent; i++) sent = send_in_pipeline(c->pg, b->sql[i]);
     if (!sent || !send_in_pipeline(c->pg, "SET statement_timeout = 0")) return lost(c, e);
     SQN_TRY(take_from_pipeline(c, b, b->n, e));
     for (size_t i = 0; i <= b->n; i++) SQN_TRY(take_from_pipeline(c, b, i, e));
-    return PQexitPipelineMode(c->pg) ? SQN_OK : lost(c, e);
+    return pq.PQexitPipelineMode(c->pg) ? SQN_OK : lost(c, e);
 }
 
 static sqn_status postgresql_run_batch(sqn_conn *conn, const sqn_batch *b, sqn_err *e) {

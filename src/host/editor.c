@@ -19,7 +19,15 @@
 #include "bind/bind.h"
 #include "core/alloc.h"
 #include "core/interrupt.h"
+#include "core/library.h"
 #include "host/host.h"
+
+/* clang-format off */
+#define EDIT_FUNCTIONS(F) \
+    F(el_init) F(el_resize) F(el_source) F(el_wgetc) F(el_wgets) F(el_winsertstr) F(el_wline) \
+    F(el_wset) F(history_w) F(history_winit)
+/* clang-format on */
+SQN_LIBRARY(edit, "libedit.so.2", EDIT_FUNCTIONS);
 
 enum { HISTORY_ENTRIES = 2000, PROMPT_ROOM = 64, PASTE_CHUNK = 1024 };
 
@@ -134,7 +142,7 @@ static unsigned char paste(EditLine *line, int key) {
     size_t n = 0, matched = 0;
     wchar_t c;
     (void)key;
-    while (matched < PASTE_END && el_wgetc(line, &c) == 1) {
+    while (matched < PASTE_END && edit.el_wgetc(line, &c) == 1) {
         if (c == paste_end[matched]) {
             matched++;
             continue;
@@ -144,12 +152,12 @@ static unsigned char paste(EditLine *line, int key) {
         if (!matched) chunk[n++] = c == L'\r' ? L'\n' : c;
         if (n + PASTE_END + 1 >= PASTE_CHUNK) {
             chunk[n] = L'\0';
-            el_winsertstr(line, chunk);
+            edit.el_winsertstr(line, chunk);
             n = 0;
         }
     }
     chunk[n] = L'\0';
-    if (n > 0) el_winsertstr(line, chunk);
+    if (n > 0) edit.el_winsertstr(line, chunk);
     return CC_REFRESH;
 }
 
@@ -180,7 +188,7 @@ static unsigned char complete(EditLine *line, int key) {
     (void)key;
     lua_pushcfunction(L, l_complete);
     lua_pushvalue(L, 2);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)el_wline(line));
+    lua_pushlightuserdata(L, (void *)(uintptr_t)edit.el_wline(line));
     if (lua_pcall(L, 2, 2, 0) == LUA_OK) {
         const wchar_t *insert = lua_touserdata(L, -2);
         if (lua_type(L, -1) == LUA_TSTRING) {
@@ -188,7 +196,7 @@ static unsigned char complete(EditLine *line, int key) {
             what = CC_REDISPLAY;
         }
         if (insert != NULL && *insert != L'\0') {
-            el_winsertstr(line, insert);
+            edit.el_winsertstr(line, insert);
             if (what != CC_REDISPLAY) what = CC_REFRESH;
         }
     }
@@ -205,26 +213,28 @@ static void bind_keys(EditLine *line) {
         {L"\\e[F", L"ed-move-to-end"},       {L"\\e[1~", L"ed-move-to-beg"},
         {L"\\e[4~", L"ed-move-to-end"},
     };
-    el_wset(line, EL_ADDFN, L"sqlune-complete", L"complete a name", complete);
-    el_wset(line, EL_ADDFN, L"sqlune-paste", L"take a pasted text", paste);
+    edit.el_wset(line, EL_ADDFN, L"sqlune-complete", L"complete a name", complete);
+    edit.el_wset(line, EL_ADDFN, L"sqlune-paste", L"take a pasted text", paste);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        el_wset(line, EL_BIND, keys[i][0], keys[i][1], NULL);
+        edit.el_wset(line, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
 
 static void open_editor(lua_State *L) {
     HistEventW event;
-    editor.line = el_init("sqlune", stdin, stdout, stderr);
-    editor.history = history_winit();
+    sqn_err e = SQN_ERR_INIT;
+    if (sqn_library_open(&edit_library, &e) != SQN_OK) bind_raise(L, &e);
+    editor.line = edit.el_init("sqlune", stdin, stdout, stderr);
+    editor.history = edit.history_winit();
     if (editor.line == NULL || editor.history == NULL) luaL_error(L, "out of memory");
-    history_w(editor.history, &event, H_SETSIZE, HISTORY_ENTRIES);
-    history_w(editor.history, &event, H_SETUNIQUE, 1);
-    el_wset(editor.line, EL_PROMPT, prompt);
-    el_wset(editor.line, EL_EDITOR, L"emacs");
-    el_wset(editor.line, EL_HIST, history_w, editor.history);
-    el_wset(editor.line, EL_GETCFN, get_character);
-    el_wset(editor.line, EL_SIGNAL, 0); /* ^C is the host's */
+    edit.history_w(editor.history, &event, H_SETSIZE, HISTORY_ENTRIES);
+    edit.history_w(editor.history, &event, H_SETUNIQUE, 1);
+    edit.el_wset(editor.line, EL_PROMPT, prompt);
+    edit.el_wset(editor.line, EL_EDITOR, L"emacs");
+    edit.el_wset(editor.line, EL_HIST, edit.history_w, editor.history);
+    edit.el_wset(editor.line, EL_GETCFN, get_character);
+    edit.el_wset(editor.line, EL_SIGNAL, 0); /* ^C is the host's */
     bind_keys(editor.line);
-    el_source(editor.line, NULL); /* ~/.editrc */
+    edit.el_source(editor.line, NULL); /* ~/.editrc */
 }
 
 static int read_edited(lua_State *L, const char *text) {
@@ -234,8 +244,8 @@ static int read_edited(lua_State *L, const char *text) {
     const wchar_t *wide = push_wide(L, text);
     wcsncpy(editor.prompt, wide, PROMPT_ROOM - 1);
     editor.L = L;
-    el_resize(editor.line);
-    const wchar_t *line = el_wgets(editor.line, &n);
+    edit.el_resize(editor.line);
+    const wchar_t *line = edit.el_wgets(editor.line, &n);
     switch_paste(false);
     if (sqn_interrupted()) {
         if (sqn_interrupt_signal() != 2) return bind_raise_interrupt(L);
@@ -277,7 +287,7 @@ static int l_remember(lua_State *L) {
     const wchar_t *entry = push_wide(L, luaL_checkstring(L, 1));
     if (!isatty(STDIN_FILENO)) return 0;
     if (editor.line == NULL) open_editor(L);
-    history_w(editor.history, &event, H_ENTER, entry);
+    edit.history_w(editor.history, &event, H_ENTER, entry);
     return 0;
 }
 
