@@ -31,6 +31,8 @@ function M.name(...) return streams.hash(...) >> 2 end
 ---@field uniform fun(self): number               a float in [0, 1) with 53 random bits
 ---@field integer fun(self, a: integer, b?: integer): integer  1 … a, or a … b, each equally likely (no modulo bias)
 ---@field shuffle fun(self, list: any[]): any[]   shuffles a list in place and returns it
+---@field thin fun(self, list: table[], keep: number, ...: string): table[]?  drops tables of a list, in place; one
+---stays with probability keep, or where a field named is true; returns what went, nil if nothing
 local Stream = streams.methods
 
 ---A stream of random numbers. The same seed and names give the same numbers on every machine.

@@ -51,11 +51,14 @@ static int l_read(lua_State *L) {
 }
 
 sqn_json_style bind_json_style(lua_State *L, int idx, const char *extra) {
-    const char *const allowed[] = {"indent", "compact", "ascii", "replace", extra, NULL};
+    const char *const allowed[] = {"indent", "level", "compact", "ascii", "replace", extra, NULL};
     bind_options_check(L, idx, allowed);
     int64_t indent = bind_option_integer(L, idx, "indent", 0);
+    int64_t level = bind_option_integer(L, idx, "level", 0);
     if (indent < 0 || indent > 16) luaL_error(L, "option 'indent' must be 0 to 16");
+    if (level < 0 || level > SQN_JSON_DEPTH) luaL_error(L, "option 'level' must be 0 to 512");
     return (sqn_json_style){.indent = (int)indent,
+                            .level = (int)level,
                             .compact = bind_option_boolean(L, idx, "compact", false),
                             .ascii = bind_option_boolean(L, idx, "ascii", false),
                             .replace_bad = bind_option_boolean(L, idx, "replace", false)};

@@ -8,6 +8,7 @@
 typedef struct item_list {
     sqn_json_reader *reader; /* owned */
     bool lines;              /* values one after another; else one array */
+    bool raw;                /* texts are given, not values */
     bool done;
     int64_t count;
 } item_list;
@@ -42,10 +43,15 @@ static sqn_status items_open(item_list **out, const char *path, sqn_err *e) {
 }
 
 int l_json_items(lua_State *L) {
+    static const char *const allowed[] = {"raw", NULL};
     const char *path = luaL_checkstring(L, 1);
+    bind_options_check(L, 2, allowed);
+    lua_settop(L, 2);
+    bool raw = bind_option_boolean(L, 2, "raw", false);
     sqn_err e = SQN_ERR_INIT;
     bind_box *box = bind_push_box(L, BIND_JSON_ITEMS);
     if (items_open((item_list **)&box->self, path, &e)) return bind_error(L, &e);
+    ((item_list *)box->self)->raw = raw;
     return 1;
 }
 
@@ -55,9 +61,12 @@ static int l_next_item(lua_State *L) {
     item_list *list = bind_check(L, 1, BIND_JSON_ITEMS);
     sqn_err e = SQN_ERR_INIT;
     sqn_json_token t;
+    const char *text = NULL;
+    size_t n = 0;
     lua_settop(L, 1);
     if (list->done) return lua_pushnil(L), 1;
-    sqn_status status = sqn_json_next(list->reader, &t, &e);
+    sqn_status status = list->raw ? sqn_json_next_raw(list->reader, &t, &text, &n, &e)
+                                  : sqn_json_next(list->reader, &t, &e);
     bool end = t.kind == SQN_JSON_END || t.kind == SQN_JSON_ARRAY_END;
     if (status == SQN_OK && end) {
         list->done = true;
@@ -65,7 +74,10 @@ static int l_next_item(lua_State *L) {
         return status == SQN_OK ? (lua_pushnil(L), 1) : bind_raise(L, &e);
     }
     int64_t line = t.line;
-    if (status == SQN_OK) status = bind_json_push(L, list->reader, &t, &e);
+    if (status == SQN_OK && list->raw)
+        lua_pushlstring(L, text, n);
+    else if (status == SQN_OK)
+        status = bind_json_push(L, list->reader, &t, &e);
     if (status != SQN_OK) return bind_raise(L, &e);
     lua_pushinteger(L, ++list->count);
     lua_pushinteger(L, line);

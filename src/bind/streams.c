@@ -62,10 +62,13 @@ static int l_bits(lua_State *L) { /* the next 32 bits */
     return 1;
 }
 
-static int l_uniform(lua_State *L) { /* [0, 1) with 53 bits */
-    stream *s = luaL_checkudata(L, 1, type_name);
+static double next_uniform(stream *s) { /* [0, 1) with 53 bits */
     uint32_t high = next_bits(s) >> 5, low = next_bits(s) >> 6;
-    lua_pushnumber(L, ((double)high * 67108864.0 + (double)low) / 9007199254740992.0);
+    return ((double)high * 67108864.0 + (double)low) / 9007199254740992.0;
+}
+
+static int l_uniform(lua_State *L) {
+    lua_pushnumber(L, next_uniform(luaL_checkudata(L, 1, type_name)));
     return 1;
 }
 
@@ -102,11 +105,52 @@ static int l_shuffle(lua_State *L) { /* shuffle(list) -> the list */
     return 1;
 }
 
-static const luaL_Reg methods[] = {{"bits", l_bits},
-                                   {"uniform", l_uniform},
-                                   {"integer", l_integer},
-                                   {"shuffle", l_shuffle},
-                                   {NULL, NULL}};
+/* Whether one of the fields named from stack place `first` on is true in the table on top. */
+static bool has_field(lua_State *L, int first, int last) {
+    bool found = false;
+    for (int i = first; i <= last && !found; i++) {
+        lua_pushvalue(L, i);
+        lua_gettable(L, -2);
+        found = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    return found;
+}
+
+/* thin(list, keep, field …) -> what went, or nil. An element stays where one of the fields is true;
+ * for the others a number is drawn. */
+static int l_thin(lua_State *L) {
+    stream *s = luaL_checkudata(L, 1, type_name);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    double keep = luaL_checknumber(L, 3);
+    lua_Integer n = luaL_len(L, 2), kept = 0, went = 0;
+    int last = lua_gettop(L);
+    lua_pushnil(L);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_geti(L, 2, i);
+        if (has_field(L, 4, last) || next_uniform(s) < keep) {
+            if (++kept < i)
+                lua_seti(L, 2, kept);
+            else
+                lua_pop(L, 1);
+            continue;
+        }
+        if (went == 0) {
+            lua_newtable(L);
+            lua_replace(L, last + 1);
+        }
+        lua_rawseti(L, last + 1, ++went);
+    }
+    for (lua_Integer i = n; i > kept; i--) {
+        lua_pushnil(L);
+        lua_seti(L, 2, i);
+    }
+    return 1;
+}
+
+static const luaL_Reg methods[] = {{"bits", l_bits},       {"uniform", l_uniform},
+                                   {"integer", l_integer}, {"shuffle", l_shuffle},
+                                   {"thin", l_thin},       {NULL, NULL}};
 static const luaL_Reg functions[] = {{"new", l_new}, {"hash", l_hash}, {NULL, NULL}};
 
 int l_open_streams(lua_State *L);

@@ -4,7 +4,7 @@
  * is collected in `scratch`, so no token has to fit the window. Lines end only in white space: a
  * raw newline inside a string is an error.
  */
-#include "io/json_reader.h"
+#include "io/json_reader_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,33 +23,6 @@
 
 enum { WINDOW = 1 << 16, NAME_SHOWN = 240 };
 
-typedef enum expectation {
-    WANT_VALUE,
-    WANT_VALUE_OR_CLOSE,
-    WANT_KEY,
-    WANT_KEY_OR_CLOSE,
-    WANT_COMMA_OR_CLOSE,
-    WANT_END
-} expectation;
-
-struct sqn_json_reader {
-    int fd;                     /* -1: memory */
-    char *name;                 /* owned */
-    unsigned char *buffer;      /* owned; NULL: memory */
-    const unsigned char *bytes; /* the window */
-    size_t at, end;             /* next byte and end of the window */
-    int64_t base;               /* offset of the window in the text */
-    int64_t line, line_start;   /* current line; offset of its first byte */
-    int64_t continuation;       /* UTF-8 continuation bytes on this line so far */
-    char *scratch;              /* owned: text of the current token */
-    size_t used, room;
-    bool is_object[SQN_JSON_DEPTH];
-    int depth;
-    expectation expect;
-    bool many;
-    sqn_err failure; /* sticky */
-};
-
 static const char *short_name(const sqn_json_reader *r) {
     size_t n = strlen(r->name);
     return r->name + (n > NAME_SHOWN ? n - NAME_SHOWN : 0);
@@ -59,8 +32,7 @@ static int64_t column(const sqn_json_reader *r) {
     return r->base + (int64_t)r->at - r->line_start - r->continuation + 1;
 }
 
-__attribute__((format(printf, 2, 3))) static sqn_status wrong(sqn_json_reader *r,
-                                                              const char *format, ...) {
+sqn_status sqn_json_wrong(sqn_json_reader *r, const char *format, ...) {
     char text[sizeof r->failure.message];
     va_list ap;
     va_start(ap, format);
@@ -81,10 +53,12 @@ sqn_status sqn_json_complain(const sqn_json_reader *r, const sqn_json_token *at,
                     (long long)at->line, (long long)at->column, text);
 }
 
-/* The next byte, or -1 at the end of the text or after a failure to read. */
-static int refill(sqn_json_reader *r) {
+int sqn_json_refill(sqn_json_reader *r) {
     if (r->fd < 0 || r->failure.code != SQN_OK) return -1;
     if (sqn_interrupt_check(&r->failure) != SQN_OK) return -1;
+    if (r->raw_open)
+        sqn_buf_put(&r->raw, (const char *)r->bytes + r->raw_from, r->end - r->raw_from);
+    r->raw_from = 0;
     r->base += (int64_t)r->end;
     r->at = r->end = 0;
     ssize_t n;
@@ -98,24 +72,23 @@ static int refill(sqn_json_reader *r) {
     return n > 0 ? r->bytes[0] : -1;
 }
 
-static inline int peek(sqn_json_reader *r) { return r->at < r->end ? r->bytes[r->at] : refill(r); }
-
-static sqn_status ends_inside(sqn_json_reader *r, const char *what) {
-    return wrong(r, "the text ends inside %s", what);
+sqn_status sqn_json_ends_inside(sqn_json_reader *r, const char *what) {
+    return sqn_json_wrong(r, "the text ends inside %s", what);
 }
 
-static sqn_status unexpected(sqn_json_reader *r, int c, const char *wanted) {
+sqn_status sqn_json_unexpected(sqn_json_reader *r, int c, const char *wanted) {
     if (c < 0) {
         const char *inside = r->depth == 0                ? "a value"
                              : r->is_object[r->depth - 1] ? "an object"
                                                           : "an array";
-        return ends_inside(r, inside);
+        return sqn_json_ends_inside(r, inside);
     }
-    if (c > 0x20 && c < 0x7f) return wrong(r, "expected %s, found '%c'", wanted, c);
-    return wrong(r, "expected %s, found the byte 0x%02x", wanted, (unsigned)c);
+    if (c > 0x20 && c < 0x7f) return sqn_json_wrong(r, "expected %s, found '%c'", wanted, c);
+    return sqn_json_wrong(r, "expected %s, found the byte 0x%02x", wanted, (unsigned)c);
 }
 
-static sqn_status append(sqn_json_reader *r, const void *bytes, size_t n) {
+sqn_status sqn_json_append(sqn_json_reader *r, const void *bytes, size_t n) {
+    if (r->skips) return SQN_OK;
     if (r->room - r->used <= n) { /* one byte stays for the closing NUL */
         size_t room = 2 * r->room + n + 256;
         char *grown = sqn_realloc(r->scratch, room, &r->failure);
@@ -128,161 +101,24 @@ static sqn_status append(sqn_json_reader *r, const void *bytes, size_t n) {
     return SQN_OK;
 }
 
-static sqn_status
-take(sqn_json_reader *r) { /* the byte that peek showed goes to the token's text */
-    unsigned char c = r->bytes[r->at++];
-    return append(r, &c, 1);
-}
-
-static sqn_status append_code_point(sqn_json_reader *r, unsigned c) {
-    unsigned char b[4];
-    if (c < 0x80) {
-        b[0] = (unsigned char)c;
-        return append(r, b, 1);
-    }
-    if (c < 0x800) {
-        b[0] = (unsigned char)(0xc0 | c >> 6);
-        b[1] = (unsigned char)(0x80 | (c & 63));
-        return append(r, b, 2);
-    }
-    if (c < 0x10000) {
-        b[0] = (unsigned char)(0xe0 | c >> 12);
-        b[1] = (unsigned char)(0x80 | (c >> 6 & 63));
-        b[2] = (unsigned char)(0x80 | (c & 63));
-        return append(r, b, 3);
-    }
-    b[0] = (unsigned char)(0xf0 | c >> 18);
-    b[1] = (unsigned char)(0x80 | (c >> 12 & 63));
-    b[2] = (unsigned char)(0x80 | (c >> 6 & 63));
-    b[3] = (unsigned char)(0x80 | (c & 63));
-    return append(r, b, 4);
-}
-
-/* One character of two to four bytes, checked as the Unicode standard's table 3-7 says. */
-static sqn_status read_utf8(sqn_json_reader *r) {
-    int lead = peek(r), more, low = 0x80, high = 0xbf;
-    if (lead >= 0xc2 && lead <= 0xdf)
-        more = 1;
-    else if (lead >= 0xe0 && lead <= 0xef)
-        more = 2;
-    else if (lead >= 0xf0 && lead <= 0xf4)
-        more = 3;
-    else
-        return wrong(r, "invalid UTF-8: no character starts with the byte 0x%02x", (unsigned)lead);
-    if (lead == 0xe0) low = 0xa0;
-    if (lead == 0xed) high = 0x9f; /* surrogates have no UTF-8 form */
-    if (lead == 0xf0) low = 0x90;
-    if (lead == 0xf4) high = 0x8f;
-    SQN_TRY(take(r));
-    for (int i = 0; i < more; i++) {
-        int c = peek(r);
-        if (c < 0) return ends_inside(r, "a UTF-8 character");
-        if (c < low || c > high)
-            return wrong(r, "invalid UTF-8: the byte 0x%02x cannot stand here", (unsigned)c);
-        SQN_TRY(take(r));
-        r->continuation++;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return SQN_OK;
-}
-
-static sqn_status read_hex4(sqn_json_reader *r, unsigned *out) {
-    *out = 0;
-    for (int i = 0; i < 4; i++) {
-        int c = peek(r);
-        unsigned digit;
-        if (c >= '0' && c <= '9')
-            digit = (unsigned)c - '0';
-        else if (c >= 'a' && c <= 'f')
-            digit = (unsigned)c - 'a' + 10;
-        else if (c >= 'A' && c <= 'F')
-            digit = (unsigned)c - 'A' + 10;
-        else if (c < 0)
-            return ends_inside(r, "a string");
-        else
-            return unexpected(r, c, "four hexadecimal digits after \\u");
-        *out = *out << 4 | digit;
-        r->at++;
-    }
-    return SQN_OK;
-}
-
-/* After the backslash. *high: a high surrogate that waits for its partner, 0 for none. */
-static sqn_status read_escape(sqn_json_reader *r, unsigned *high) {
-    int c = peek(r);
-    unsigned before = *high, code;
-    *high = 0;
-    if (c == 'u') {
-        r->at++;
-        SQN_TRY(read_hex4(r, &code));
-        if (before != 0 && code >= 0xdc00 && code <= 0xdfff)
-            return append_code_point(r, 0x10000 + ((before - 0xd800) << 10) + (code - 0xdc00));
-    } else {
-        static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
-        const char *found = c > 0 ? strchr(letters, c) : NULL;
-        if (c < 0) return ends_inside(r, "a string");
-        if (found == NULL) return unexpected(r, c, "one of \" \\ / b f n r t u after a backslash");
-        r->at++;
-        code = (unsigned char)meanings[found - letters];
-    }
-    if (before != 0) SQN_TRY(append_code_point(r, before));
-    if (code >= 0xd800 && code <= 0xdbff) {
-        *high = code;
-        return SQN_OK;
-    }
-    return append_code_point(r, code);
-}
-
-static sqn_status read_string(sqn_json_reader *r) {
-    unsigned high = 0;
-    r->at++;
-    for (;;) {
-        const unsigned char *p = r->bytes + r->at, *stop = r->bytes + r->end, *from = p;
-        while (p < stop && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') p++;
-        int c = p < stop ? *p : -1;
-        if (high != 0 && (p > from || (c >= 0 && c != '\\'))) {
-            SQN_TRY(append_code_point(r, high));
-            high = 0;
-        }
-        if (p > from) SQN_TRY(append(r, from, (size_t)(p - from)));
-        r->at += (size_t)(p - from);
-        if (c < 0 && peek(r) >= 0) continue; /* the window moved on */
-        if (c < 0) return ends_inside(r, "a string");
-        if (c == '"') {
-            r->at++;
-            return SQN_OK;
-        }
-        if (c == '\\') {
-            r->at++;
-            SQN_TRY(read_escape(r, &high));
-        } else if (c < 0x20) {
-            return wrong(r, "the control character 0x%02x must be written \\u%04x in a string",
-                         (unsigned)c, (unsigned)c);
-        } else {
-            SQN_TRY(read_utf8(r));
-        }
-    }
-}
-
 static sqn_status read_word(sqn_json_reader *r, const char *word) {
     for (const char *p = word; *p; p++, r->at++) {
-        int c = peek(r);
-        if (c < 0 && r->failure.code == SQN_OK) return ends_inside(r, "a value");
-        if (c != *p) return wrong(r, "expected '%s'", word);
+        int c = sqn_json_peek(r);
+        if (c < 0 && r->failure.code == SQN_OK) return sqn_json_ends_inside(r, "a value");
+        if (c != *p) return sqn_json_wrong(r, "expected '%s'", word);
     }
     return SQN_OK;
 }
 
 static sqn_status take_digits(sqn_json_reader *r, size_t *count) {
     *count = 0;
-    for (int c; c = peek(r), c >= '0' && c <= '9'; ++*count) SQN_TRY(take(r));
-    return *count > 0 ? SQN_OK : unexpected(r, peek(r), "a digit");
+    for (int c; c = sqn_json_peek(r), c >= '0' && c <= '9'; ++*count) SQN_TRY(sqn_json_take(r));
+    return *count > 0 ? SQN_OK : sqn_json_unexpected(r, sqn_json_peek(r), "a digit");
 }
 
 /* Sets kind, integer and number from the text in scratch, which has the form of a number. */
 static sqn_status finish_number(sqn_json_reader *r, bool whole, sqn_json_token *t) {
-    SQN_TRY(append(r, "", 1));
+    SQN_TRY(sqn_json_append(r, "", 1));
     errno = 0;
     if (whole) {
         t->integer = strtoll(r->scratch, NULL, 10);
@@ -297,40 +133,41 @@ static sqn_status finish_number(sqn_json_reader *r, bool whole, sqn_json_token *
         t->length = strlen(r->scratch);
     }
     if (isinf(t->number))
-        return wrong(r, "the number %.24s… is too large for a double", r->scratch);
+        return sqn_json_wrong(r, "the number %.24s… is too large for a double", r->scratch);
     return SQN_OK;
 }
 
 static sqn_status read_number(sqn_json_reader *r, sqn_json_token *t) {
     size_t digits;
     bool whole = true;
-    int c = peek(r);
+    int c = sqn_json_peek(r);
+    r->skips = false; /* its text is looked at */
     if (c == '-') {
-        SQN_TRY(take(r));
-        if (peek(r) == 'I') {
+        SQN_TRY(sqn_json_take(r));
+        if (sqn_json_peek(r) == 'I') {
             t->kind = SQN_JSON_FLOAT;
             t->number = -INFINITY;
             return read_word(r, "Infinity");
         }
     }
-    if (peek(r) == '0') {
-        SQN_TRY(take(r));
-        c = peek(r);
-        if (c >= '0' && c <= '9') return wrong(r, "a number may not start with a zero");
+    if (sqn_json_peek(r) == '0') {
+        SQN_TRY(sqn_json_take(r));
+        c = sqn_json_peek(r);
+        if (c >= '0' && c <= '9') return sqn_json_wrong(r, "a number may not start with a zero");
     } else {
         SQN_TRY(take_digits(r, &digits));
     }
-    if (peek(r) == '.') {
+    if (sqn_json_peek(r) == '.') {
         whole = false;
-        SQN_TRY(take(r));
+        SQN_TRY(sqn_json_take(r));
         SQN_TRY(take_digits(r, &digits));
     }
-    c = peek(r);
+    c = sqn_json_peek(r);
     if (c == 'e' || c == 'E') {
         whole = false;
-        SQN_TRY(take(r));
-        c = peek(r);
-        if (c == '+' || c == '-') SQN_TRY(take(r));
+        SQN_TRY(sqn_json_take(r));
+        c = sqn_json_peek(r);
+        if (c == '+' || c == '-') SQN_TRY(sqn_json_take(r));
         SQN_TRY(take_digits(r, &digits));
     }
     return finish_number(r, whole, t);
@@ -338,7 +175,7 @@ static sqn_status read_number(sqn_json_reader *r, sqn_json_token *t) {
 
 static int skip_white_space(sqn_json_reader *r) { /* gives the byte after it */
     for (;;) {
-        int c = peek(r);
+        int c = sqn_json_peek(r);
         if (c == '\n') {
             r->at++;
             r->line++;
@@ -358,7 +195,7 @@ static void after_value(sqn_json_reader *r) {
 
 static sqn_status open_container(sqn_json_reader *r, bool object, sqn_json_token *t) {
     if (r->depth == SQN_JSON_DEPTH)
-        return wrong(r, "nested deeper than %d levels", (int)SQN_JSON_DEPTH);
+        return sqn_json_wrong(r, "nested deeper than %d levels", (int)SQN_JSON_DEPTH);
     r->is_object[r->depth++] = object;
     r->expect = object ? WANT_KEY_OR_CLOSE : WANT_VALUE_OR_CLOSE;
     t->kind = object ? SQN_JSON_OBJECT : SQN_JSON_ARRAY;
@@ -380,7 +217,7 @@ static sqn_status read_value(sqn_json_reader *r, int c, sqn_json_token *t) {
         return open_container(r, c == '{', t);
     case '"':
         t->kind = SQN_JSON_STRING;
-        SQN_TRY(read_string(r));
+        SQN_TRY(sqn_json_read_string(r));
         break;
     case 't':
         t->kind = SQN_JSON_TRUE;
@@ -405,7 +242,7 @@ static sqn_status read_value(sqn_json_reader *r, int c, sqn_json_token *t) {
         SQN_TRY(read_word(r, "Infinity"));
         break;
     default:
-        if (c != '-' && (c < '0' || c > '9')) return unexpected(r, c, "a value");
+        if (c != '-' && (c < '0' || c > '9')) return sqn_json_unexpected(r, c, "a value");
         SQN_TRY(read_number(r, t));
     }
     after_value(r);
@@ -414,11 +251,12 @@ static sqn_status read_value(sqn_json_reader *r, int c, sqn_json_token *t) {
 
 static sqn_status read_key(sqn_json_reader *r, int c, sqn_json_token *t) {
     if (c != '"')
-        return unexpected(r, c, r->expect == WANT_KEY ? "a key in double quotes" : "a key or '}'");
+        return sqn_json_unexpected(
+            r, c, r->expect == WANT_KEY ? "a key in double quotes" : "a key or '}'");
     t->kind = SQN_JSON_KEY;
-    SQN_TRY(read_string(r));
+    SQN_TRY(sqn_json_read_string(r));
     c = skip_white_space(r);
-    if (c != ':') return unexpected(r, c, "':' after the key");
+    if (c != ':') return sqn_json_unexpected(r, c, "':' after the key");
     r->at++;
     r->expect = WANT_VALUE;
     return SQN_OK;
@@ -429,16 +267,21 @@ static sqn_status read_token(sqn_json_reader *r, sqn_json_token *t) {
     bool object = r->depth > 0 && r->is_object[r->depth - 1];
     if (r->expect == WANT_COMMA_OR_CLOSE) {
         if (c == (object ? '}' : ']')) return close_container(r, t);
-        if (c != ',') return unexpected(r, c, object ? "',' or '}'" : "',' or ']'");
+        if (c != ',') return sqn_json_unexpected(r, c, object ? "',' or '}'" : "',' or ']'");
         r->at++;
         r->expect = object ? WANT_KEY : WANT_VALUE;
         c = skip_white_space(r);
     }
     t->line = r->line;
     t->column = column(r);
+    if (r->raw_begins) {
+        r->raw_begins = false;
+        r->raw_open = true;
+        r->raw_from = r->at;
+    }
     switch (r->expect) {
     case WANT_END:
-        if (c >= 0) return unexpected(r, c, "the end of the text");
+        if (c >= 0) return sqn_json_unexpected(r, c, "the end of the text");
         t->kind = SQN_JSON_END;
         return SQN_OK;
     case WANT_KEY_OR_CLOSE:
@@ -451,7 +294,7 @@ static sqn_status read_token(sqn_json_reader *r, sqn_json_token *t) {
         return read_value(r, c, t);
     default:
         if (c < 0 && r->depth == 0) {
-            if (!r->many) return wrong(r, "the text is empty");
+            if (!r->many) return sqn_json_wrong(r, "the text is empty");
             t->kind = SQN_JSON_END;
             return SQN_OK;
         }
@@ -467,7 +310,7 @@ sqn_status sqn_json_next(sqn_json_reader *r, sqn_json_token *out, sqn_err *e) {
         if (r->failure.code == SQN_OK &&
             (out->kind == SQN_JSON_STRING || out->kind == SQN_JSON_KEY)) {
             out->length = r->used;
-            append(r, "", 1);
+            sqn_json_append(r, "", 1);
             out->text = r->scratch;
         }
     }
@@ -479,9 +322,31 @@ sqn_status sqn_json_next(sqn_json_reader *r, sqn_json_token *out, sqn_err *e) {
 sqn_status sqn_json_skip(sqn_json_reader *r, const sqn_json_token *first, sqn_err *e) {
     bool opens = first->kind == SQN_JSON_ARRAY || first->kind == SQN_JSON_OBJECT;
     int until = r->depth - 1;
+    sqn_status status = SQN_OK;
     sqn_json_token t;
-    while (opens && r->depth > until) SQN_TRY(sqn_json_next(r, &t, e));
-    return SQN_OK;
+    while (status == SQN_OK && opens && r->depth > until) {
+        r->skips = true;
+        status = sqn_json_next(r, &t, e);
+    }
+    r->skips = false;
+    return status;
+}
+
+sqn_status sqn_json_next_raw(sqn_json_reader *r, sqn_json_token *first, const char **text,
+                             size_t *n, sqn_err *e) {
+    r->raw.n = 0;
+    r->raw_begins = true;
+    sqn_status status = sqn_json_next(r, first, e);
+    if (status == SQN_OK) status = sqn_json_skip(r, first, e);
+    *text = (const char *)r->bytes + r->raw_from;
+    *n = r->at - r->raw_from;
+    if (r->raw.n > 0) {
+        sqn_buf_put(&r->raw, *text, *n);
+        *text = r->raw.data;
+        *n = r->raw.n;
+    }
+    r->raw_begins = r->raw_open = false;
+    return status == SQN_OK ? sqn_buf_status(&r->raw, e) : status;
 }
 
 int sqn_json_first_byte(sqn_json_reader *r) { return skip_white_space(r); }
@@ -506,7 +371,7 @@ static sqn_json_reader *reader_new(const char *name, sqn_err *e) {
 }
 
 static void skip_byte_order_mark(sqn_json_reader *r) {
-    peek(r);
+    sqn_json_peek(r);
     if (r->end < 3 || memcmp(r->bytes, "\xef\xbb\xbf", 3) != 0) return;
     r->at = 3;
     r->line_start = 3;
@@ -556,6 +421,7 @@ void sqn_json_reader_close(sqn_json_reader *r) {
     if (r->fd >= 0) close(r->fd);
     sqn_free(r->buffer);
     sqn_free(r->scratch);
+    sqn_buf_release(&r->raw);
     sqn_free(r->name);
     sqn_free(r);
 }

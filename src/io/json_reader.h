@@ -53,6 +53,10 @@ void sqn_json_reader_many(sqn_json_reader *r);
 sqn_status sqn_json_next(sqn_json_reader *r, sqn_json_token *out, sqn_err *e);
 /* Reads the rest of the value that `first` begins, and drops it. */
 sqn_status sqn_json_skip(sqn_json_reader *r, const sqn_json_token *first, sqn_err *e);
+/* sqn_json_next, then the rest of the value that it begins: its bytes as they stand in the text,
+ * checked but not read. Borrowed until the next call. */
+sqn_status sqn_json_next_raw(sqn_json_reader *r, sqn_json_token *first, const char **text,
+                             size_t *n, sqn_err *e);
 /* The first byte that is no white space, or -1; only before the first sqn_json_next. */
 int sqn_json_first_byte(sqn_json_reader *r);
 /* Containers open after the last token. */

@@ -7,6 +7,7 @@
 
 #include "core/alloc.h"
 #include "core/float_text.h"
+#include "io/json_plain.h"
 
 enum { FLUSH_AT = 1 << 16 };
 
@@ -42,7 +43,7 @@ static void put(sqn_json_writer *w, const char *bytes, size_t n) {
 static void new_line(sqn_json_writer *w) {
     static const char blanks[] = "                                ";
     put(w, "\n", 1);
-    for (int left = w->depth * w->style.indent; left > 0; left -= 32)
+    for (int left = (w->depth + w->style.level) * w->style.indent; left > 0; left -= 32)
         put(w, blanks, (size_t)(left < 32 ? left : 32));
 }
 
@@ -112,6 +113,7 @@ static void put_quoted(sqn_json_writer *w, const char *text, size_t n) {
     const unsigned char *p = (const unsigned char *)text, *stop = p + n, *from = p;
     put(w, "\"", 1);
     while (p < stop) {
+        if (!w->style.ascii && (p = sqn_json_plain(p, stop)) == stop) break;
         unsigned code = *p;
         size_t size = 1;
         if (code >= 0x80) size = character(p, (size_t)(stop - p), &code);

@@ -17,6 +17,7 @@
 
 typedef struct sqn_json_style {
     int indent;       /* spaces per level; 0: all on one line */
+    int level;        /* indented as if so many containers were around it */
     bool compact;     /* "," and ":" instead of ", " and ": " on one line */
     bool ascii;       /* \uXXXX for everything above U+007E */
     bool replace_bad; /* U+FFFD for bytes that are not UTF-8, instead of a failure */

@@ -185,7 +185,10 @@ return {
     local v = json.decode '{"a": [1, {"b": []}], "c": {}}'
     t.eq(json.encode(v, { compact = true }), '{"a":[1,{"b":[]}],"c":{}}')
     t.eq(json.encode(v, { indent = 2 }), '{\n  "a": [\n    1,\n    {\n      "b": []\n    }\n  ],\n  "c": {}\n}')
+    t.eq(json.encode(v, { indent = 2, level = 1 }), (json.encode(v, { indent = 2 }):gsub("\n", "\n  ")))
+    t.eq(json.encode(v, { level = 3 }), json.encode(v))
     t.fails(function() return json.encode(v, { indnt = 2 }) end, "unknown option 'indnt'")
+    t.fails(function() return json.encode(v, { indent = 2, level = -1 }) end, "'level' must be")
   end,
 
   ["files: read, write, place in messages"] = function()
@@ -233,6 +236,49 @@ return {
     local list = json.items(write "[1]")
     list:close()
     t.fails(function() return list() end, "was closed")
+  end,
+
+  ["items as texts"] = function()
+    local function texts(text, name)
+      local list <close> = assert(json.items(write(text, name), { raw = true }))
+      local seen = {}
+      for item, number, line in list do seen[#seen + 1] = ("%d/%d/%s"):format(number, line, item) end
+      return table.concat(seen, " ")
+    end
+    t.eq(texts '[1, {"a" : [2,"]"]},\n "\\"" , [ ],-1.50,null ]',
+      '1/1/1 2/1/{"a" : [2,"]"]} 3/2/"\\"" 4/2/[ ] 5/2/-1.50 6/2/null')
+    t.eq(texts('{"a":1}\n\n{"a":\n2} 3', "x.jsonl"), '1/1/{"a":1} 2/3/{"a":\n2} 3/4/3')
+    t.eq(texts "[]", "")
+    for shift = 0, 30 do -- the window ends before, inside and behind an item, and items span several windows
+      local first = '{"x": "' .. ("x"):rep(65536 - 20 - shift) .. '"}'
+      local second, third = '{"é": 12}', '["' .. ("é€😀"):rep(20000) .. '"]'
+      t.eq(texts("[" .. first .. "," .. second .. " ," .. third .. "]"),
+        ("1/1/%s 2/1/%s 3/1/%s"):format(first, second, third), shift)
+    end
+    t.fails(function() return texts '[{"a": "\\x"}]' end, "line 1, column 10: expected one of")
+    t.fails(function() return texts '[{"a": 1e999}]' end, "too large for a double")
+    t.fails(function() return texts '[{"a": "\255"}]' end, "column 9: invalid UTF%-8")
+    t.fails(function() return texts '[{"a": 1]' end, "',' or '}'")
+  end,
+
+  ["plain bytes and others, at every place of eight"] = function()
+    for _, odd in ipairs { '"', "\\", "\n", "\0", "\31", "\127", "é", "€", "\u{fff}", "\u{d7ff}", "\u{e000}", "😀" } do
+      for before = 0, 9 do
+        for after = 0, 9 do
+          local text = ("a"):rep(before) .. odd .. ("b"):rep(after)
+          t.eq(json.decode(json.encode(text)), text)
+          t.eq(json.decode(json.encode(text, { ascii = true })), text)
+        end
+      end
+    end
+    for _, bad in ipairs { "\128", "\192\128", "\193\191", "\224\159\191", "\237\160\128", "\240\143\191\191",
+      "\244\144\128\128", "\255", "\195", "\226\130", "\195a", "\226\130a", "\1", "\31" } do
+      for before = 0, 9 do
+        local text = '"' .. ("a"):rep(before) .. bad .. 'aaaaaaaa"'
+        local wanted = bad < " " and "control character" or "invalid UTF%-8"
+        t.fails(function() return json.decode(text) end, ("column %%d+:.*%s"):format(wanted))
+      end
+    end
   end,
 
   ["a list longer than memory wants to hold"] = function()

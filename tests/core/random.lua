@@ -75,6 +75,16 @@ return {
     t.near(counts[1], 1000, 137) -- five standard deviations of 27.4
     t.fails(function() rng:weighted { 0, 0 } end, "sum to nothing")
     t.fails(function() rng:weighted { -1, 2 } end, "negative")
+    local things, went = {}, {}
+    for i = 1, 1000 do things[i] = { place = i, used = i % 10 == 0, key = i % 10 == 1 } end
+    for _, thing in ipairs(rng:thin(things, 0.7, "used", "key")) do
+      went[thing.place] = true
+      t.ok(not thing.used and not thing.key)
+    end
+    t.near(#things, 760, 65) -- 800 draws; five standard deviations of 13
+    for i, thing in ipairs(things) do t.ok(not went[thing.place] and (i == 1 or things[i - 1].place < thing.place)) end
+    t.eq({ rng:thin({}, 0), rng:thin({ { a = 1 } }, 0, "a"), #rng:thin({ {}, {} }, 0) }, { nil, nil, 2 })
+    t.fails(function() rng:thin({ 1 }, 0.5, "a") end, "index a number")
     t.eq(#rng:sample(10, 4), 4)
     t.eq(rng:sample(3, 3), { 1, 2, 3 })
     t.fails(function() rng:sample(2, 3) end, "cannot draw 3 of 2")

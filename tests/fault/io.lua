@@ -25,7 +25,7 @@ return {
     t.ok(sweep("decode", function() return assert(json.decode(text)) end) > 10)
     local value = json.decode(text)
     value.plain = { z = 1, y = 2 }
-    t.ok(sweep("encode", function() return json.encode(value, { indent = 2 }) end) > 3)
+    t.ok(sweep("encode", function() return json.encode(value, { indent = 2, level = 1 }) end) > 3)
     sweep("broken text", function() return json.decode(text:sub(1, -2), { name = "x" }) end)
     sweep("what cannot be written", function() pcall(json.encode, { { print } }) end)
     sweep("order", function()
@@ -41,6 +41,11 @@ return {
     sweep("items", function()
       local list <close> = assert(json.items(path))
       for item in list do t.ok(item.b) end
+    end)
+    local _, long = folder_with("long.json", ("[%s, [%q]]"):format(text, ("x"):rep(70000)))
+    sweep("items as texts", function()
+      local list <close> = assert(json.items(long, { raw = true }))
+      for item in list do t.ok(#item > 10) end
     end)
     local out = folder .. "/out"
     sweep("write", function() assert(json.write(out, { 1, text })) end)

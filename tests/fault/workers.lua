@@ -20,6 +20,11 @@ return {
 
   ["streams, and texts that are JSON already"] = function()
     sweep("stream", function() return sq.random.stream(1, "a", true, 2.5):shuffle { 1, 2, 3 } end)
+    sweep("thin", function()
+      local list = {}
+      for i = 1, 20 do list[i] = { used = i % 3 == 0 } end
+      return sq.random.stream(1, "a"):thin(list, 0.5, "used")
+    end)
     local path = t.tmpdir() .. "/out.json"
     sweep("add_text", function()
       local writer <close> = assert(sq.json.writer(path))

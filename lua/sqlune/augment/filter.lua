@@ -2,9 +2,6 @@
 local KEEP = { tables = 0.8, columns = 0.7 }
 
 return function(sample, rng)
-  sample.schema:drop_tables(function(one) return not one.used and rng:uniform() >= KEEP.tables end)
-  sample.schema:drop_columns(function(column)
-    return not column.used and not column.key and rng:uniform() >= KEEP.columns
-  end)
+  sample.schema:thin(rng, KEEP.tables, KEEP.columns)
   return sample
 end

@@ -207,7 +207,7 @@ local function rename_schema(schema, renaming)
     key.table, key.ref_table = table_name(key.table), table_name(key.ref_table)
     key.column, key.ref_column = column_name(key.column), column_name(key.ref_column)
   end
-  for _, need in ipairs(schema.needed) do
+  for _, need in ipairs(schema:needs()) do
     need[1] = table_name(need[1])
     if need[2] then need[2] = column_name(need[2]) end
   end

@@ -33,6 +33,9 @@ Schema.__index = Schema
 
 local M = { Schema = Schema }
 
+local unpack = table.unpack
+local NONE <const> = {}
+
 ---Names with a colon or a comma. M-Schema writes names without quotes, so "(a:b:TEXT)" reads as a column "a".
 local function odd_names(names)
   local list = {}
@@ -95,10 +98,11 @@ local function prepare(structure)
     end
   end
   for _, one in ipairs(tables) do -- when it is known which columns are keys
-    one.unused = {}
+    one.all_used, one.all_unused, one.places = {}, {}, {}
     for c, own in ipairs(one.columns) do
-      own.used, own.unused = shared_column(own, true), shared_column(own, false)
-      one.unused[c] = own.unused
+      one.all_used[c], one.all_unused[c] = shared_column(own, true), shared_column(own, false)
+      local places = one.places[own.lower] or {}
+      one.places[own.lower], places[#places + 1] = places, c
     end
   end
   return { tables = tables, keys = keys }
@@ -106,40 +110,47 @@ end
 
 local prepared = setmetatable({}, { __mode = "k" }) -- structure -> what its samples share
 
----Which tables the statement uses; true, too, where it names none of them (a view, say).
-local function used_tables(tables, names, odd)
-  local used, any = {}, false
+---What a statement uses: names of identifiers, whether it reads all columns, and which tables; `any` is false where it
+---names none of them (a view, say). A column counts where a table that the SQL names has it; without any such table
+---everything counts as used.
+local function uses_of(tables, statement, dialect)
+  local names = statement and sql.identifiers(statement, dialect) or {}
+  local uses = { names = names, odd = odd_names(names), all = statement and sql.reads_unnamed(statement, dialect),
+    tables = {}, any = false }
   for t, one in ipairs(tables) do
-    used[t] = names[one.lower] or names[one.bare] or #odd > 0 and begins_with(one.key, odd) or false
-    any = any or used[t]
+    local used = names[one.lower] or names[one.bare] or #uses.odd > 0 and begins_with(one.key, uses.odd) or false
+    uses.tables[t], uses.any = used, uses.any or used
   end
-  return used, any
+  return uses
 end
 
----Copies tables and columns, marked with what the statement uses. A column counts where a table that the SQL names has
----it; without any such table everything counts as used.
-local function fill(schema, tables, statement, dialect, shares)
-  local names = statement and sql.identifiers(statement, dialect) or {}
-  local odd, all = odd_names(names), statement and sql.reads_unnamed(statement, dialect)
-  local used, any = used_tables(tables, names, odd)
-  local needed = schema.needed
-  for t, one in ipairs(tables) do
-    local there, columns = used[t] or not any, {}
-    if there and any and #one.columns > 0 then needed[#needed + 1] = { one.name } end
-    if shares and not there then table.move(one.unused, 1, #one.unused, 1, columns) end
-    for c, column in ipairs(shares and not there and {} or one.columns) do
-      local base = column.base
-      local is_used = there and (all or not any or names[column.lower]
-        or #odd > 0 and begins_with(base.line:sub(2), odd)) or false
-      if shares then
-        columns[c] = is_used and column.used or column.unused
-      else
-        columns[c] = setmetatable({ used = is_used }, column.through)
-      end
-      if is_used and any then needed[#needed + 1] = { one.name, base.name } end
-    end
-    schema.tables[t] = { name = one.name, key = one.key, comment = one.comment, columns = columns, used = there }
+---Whether a statement uses a column of a table that it uses.
+local function uses_column(uses, column)
+  return uses.all or not uses.any or uses.names[column.lower]
+    or #uses.odd > 0 and begins_with(column.base.line:sub(2), uses.odd) or false
+end
+
+---The columns of a table as all samples share them.
+local function shared_columns(one, uses, used)
+  if used and (uses.all or not uses.any) then return { unpack(one.all_used) } end
+  local columns = { unpack(one.all_unused) }
+  if not used then return columns end
+  for name in pairs(uses.names) do
+    for _, c in ipairs(one.places[name] or NONE) do columns[c] = one.all_used[c] end
   end
+  for c, column in ipairs(#uses.odd > 0 and one.columns or NONE) do
+    if uses_column(uses, column) then columns[c] = one.all_used[c] end
+  end
+  return columns
+end
+
+---The columns of a table as one sample may change them.
+local function own_columns(one, uses, used)
+  local columns = {}
+  for c, column in ipairs(one.columns) do
+    columns[c] = setmetatable({ used = used and uses_column(uses, column) }, column.through)
+  end
+  return columns
 end
 
 ---A schema to augment.
@@ -149,14 +160,19 @@ end
 ---@param shares? boolean       its columns are other samples' too: for steps that change none
 ---@return sqlune.augment.Schema
 function M.new(structure, statement, dialect, shares)
-  local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {},
-    needed = {} }, Schema)
   local shared = prepared[structure]
   if not shared then
     shared = prepare(structure)
     prepared[structure] = shared
   end
-  fill(self, shared.tables, statement, dialect, shares)
+  local uses, columns_of = uses_of(shared.tables, statement, dialect), shares and shared_columns or own_columns
+  local self = setmetatable({ db_id = structure.db_id, tables = {}, foreign_keys = {}, indent = 2, dropped_at = {},
+    shared = shared, uses = uses }, Schema)
+  for t, one in ipairs(shared.tables) do
+    local used = uses.tables[t] or not uses.any
+    self.tables[t] = { name = one.name, key = one.key, comment = one.comment, used = used,
+      columns = columns_of(one, uses, used) }
+  end
   for k, one in ipairs(shared.keys) do
     local key, from, to = one.key, one.from, one.to
     self.foreign_keys[k] = { table = key.table, column = key.column, ref_table = key.ref_table,
@@ -170,8 +186,23 @@ end
 ---@param text string
 ---@return sqlune.augment.Schema
 function M.plain(text)
-  return setmetatable({ db_id = "", tables = {}, foreign_keys = {}, needed = {}, dropped_at = {}, indent = 2,
+  return setmetatable({ db_id = "", tables = {}, foreign_keys = {}, needed = NONE, dropped_at = {}, indent = 2,
     plain = text }, Schema)
+end
+
+---What the SQL needs: {table} and {table, column}, in the order in which the schema first had them.
+---@return string[][]
+function Schema:needs()
+  if self.needed then return self.needed end
+  local needed, uses = {}, self.uses
+  for t, one in ipairs(uses.any and self.shared.tables or NONE) do
+    if uses.tables[t] and #one.columns > 0 then needed[#needed + 1] = { one.name } end
+    for _, column in ipairs(uses.tables[t] and one.columns or NONE) do
+      if uses_column(uses, column) then needed[#needed + 1] = { one.name, column.base.name } end
+    end
+  end
+  self.needed = needed
+  return needed
 end
 
 ---The place in the caller's code, for messages: "my.lua:3".
@@ -205,37 +236,56 @@ local function drop_keys_of(schema, gone)
   end)
 end
 
----Drops the columns for which the function says true; one stays where a table would lose all. Foreign keys follow.
----@param drop fun(column: sqlune.augment.Column, table: sqlune.augment.Table): boolean
-function Schema:drop_columns(drop)
-  local place, gone = caller(), {}
-  for _, one in ipairs(self.tables) do
+---Drops columns, list by list: sifted(columns, table) gives those that went.
+local function drop_columns(schema, sifted, place)
+  local gone = {}
+  for _, one in ipairs(schema.tables) do
     local first = one.columns[1]
-    local dropped = sift(one.columns, drop, one)
-    for _, column in ipairs(dropped or {}) do
+    for _, column in ipairs(sifted(one.columns, one) or NONE) do
       gone[column] = true
-      if column.used then self.dropped_at[one.name .. "." .. column.name] = place end
+      if column.used then schema.dropped_at[one.name .. "." .. column.name] = place end
     end
     if first and #one.columns == 0 then
       one.columns[1], gone[first] = first, nil
     end
   end
-  drop_keys_of(self, gone)
+  drop_keys_of(schema, gone)
+end
+
+---Drops tables: sifted(tables) gives those that went.
+local function drop_tables(schema, sifted, place)
+  local first, gone = schema.tables[1], {}
+  local dropped = sifted(schema.tables)
+  if #schema.tables == 0 and first then schema.tables[1] = first end
+  for _, one in ipairs(dropped or NONE) do
+    if one.used then schema.dropped_at[one.name] = place end
+    if one ~= schema.tables[1] then
+      for _, column in ipairs(one.columns) do gone[column] = true end
+    end
+  end
+  if dropped then drop_keys_of(schema, gone) end
+end
+
+---Drops the columns for which the function says true; one stays where a table would lose all. Foreign keys follow.
+---@param drop fun(column: sqlune.augment.Column, table: sqlune.augment.Table): boolean
+function Schema:drop_columns(drop)
+  drop_columns(self, function(columns, one) return sift(columns, drop, one) end, caller())
 end
 
 ---Drops the tables for which the function says true; the first table stays if all would go. Foreign keys follow.
 ---@param drop fun(table: sqlune.augment.Table): boolean
 function Schema:drop_tables(drop)
-  local place, first, gone = caller(), self.tables[1], {}
-  local dropped = sift(self.tables, drop)
-  if #self.tables == 0 and first then self.tables[1] = first end
-  for _, one in ipairs(dropped or {}) do
-    if one.used then self.dropped_at[one.name] = place end
-    if one ~= self.tables[1] then
-      for _, column in ipairs(one.columns) do gone[column] = true end
-    end
-  end
-  if dropped then drop_keys_of(self, gone) end
+  drop_tables(self, function(tables) return sift(tables, drop) end, caller())
+end
+
+---Drops what the SQL does not need now and then: a table or column that is neither used nor a key stays with a
+---probability. Foreign keys follow.
+---@param rng sqlune.random.Stream
+---@param tables number   probability that a table stays
+---@param columns number  and a column
+function Schema:thin(rng, tables, columns)
+  drop_tables(self, function(list) return rng:thin(list, tables, "used") end)
+  drop_columns(self, function(list) return rng:thin(list, columns, "used", "key") end)
 end
 
 ---Drops the foreign keys that have lost an end.
@@ -267,7 +317,7 @@ end
 ---@return string? name
 ---@return string? place  the line of code that dropped it, if a method of the schema did
 function Schema:lost()
-  for _, need in ipairs(self.needed) do
+  for _, need in ipairs(self:needs()) do
     if not is_there(self, need) then
       local name = table.concat(need, ".")
       return name, self.dropped_at[name] or self.dropped_at[need[1]]
@@ -310,28 +360,36 @@ local function spelled(column, spelling)
   return text
 end
 
+local pieces = {} -- of the text that is being made; kept, so that it need not grow each time
+
 ---The schema as text in the form of the original's training data: blanks before columns, `a.b = c.d`.
 ---@return string
 function Schema:text()
   if self.plain then return self.plain end
-  local parts, spelling = { "【DB_ID】 " .. (self.db_id or ""), "【Schema】" }, self.spelling
+  local list, n, spelling = pieces, 1, self.spelling
   local blanks = (" "):rep(self.indent)
+  local open, between = "\n[\n" .. blanks, ",\n" .. blanks
+  list[1] = "【DB_ID】 " .. (self.db_id or "") .. "\n【Schema】"
   for _, one in ipairs(self.tables) do
-    local lines = {}
-    for i, column in ipairs(one.columns) do
-      local texts = rawget(column, "texts") -- those of a column that samples share
-      lines[i] = texts and texts[spelling or column.prefix] or spelled(column, spelling)
+    local columns = one.columns
+    for i = 1, #columns do
+      local column = columns[i]
+      local texts = column.texts -- those of a column that samples share
+      list[n + 1] = i > 1 and between or "\n# Table: " .. one.key .. open
+      list[n + 2] = texts and texts[spelling or column.prefix] or spelled(column, spelling)
+      n = n + 2
     end
-    if #lines > 0 then
-      parts[#parts + 1] = "# Table: " .. one.key
-      parts[#parts + 1] = "[\n" .. blanks .. table.concat(lines, ",\n" .. blanks) .. "\n]"
+    if #columns > 0 then
+      n = n + 1
+      list[n] = "\n]"
     end
   end
-  parts[#parts + 1] = "【Foreign keys】"
+  list[n + 1], n = "\n【Foreign keys】", n + 1
   for _, key in ipairs(self.foreign_keys) do
-    parts[#parts + 1] = ("%s.%s = %s.%s"):format(key.table, key.column, key.ref_table, key.ref_column)
+    n = n + 1
+    list[n] = "\n" .. key.table .. "." .. key.column .. " = " .. key.ref_table .. "." .. key.ref_column
   end
-  return table.concat(parts, "\n")
+  return table.concat(list, "", 1, n)
 end
 
 return M

@@ -27,18 +27,18 @@ local function batches_of(self, index, emit)
     batch = {}
   end
   local count
-  count, message = items.each(set.path, function(raw, where, number)
+  count, message = items.each(set.path, function(text, where, number)
     set.stats.items = set.stats.items + 1
     local draws = (picked == nil or picked[number]) and choose.draws(set, self.seed, number) or 0
     if draws == 0 then
       set.stats.dropped["not drawn"] = set.stats.dropped["not drawn"] + 1
       return
     end
-    local held = self.held and self.held[items.text(raw, "db_name", "db_id") or ""] or false
-    batch[#batch + 1] = { raw = raw, where = where, number = number, draws = held and 1 or draws, plain = held,
+    local held = self.held and self.held[items.text(json.decode(text), "db_name", "db_id") or ""] or false
+    batch[#batch + 1] = { text = text, where = where, number = number, draws = held and 1 or draws, plain = held,
       held = held }
     if #batch == BATCH then flush() end
-  end)
+  end, { raw = true })
   if not count then
     batch = {}
     return message

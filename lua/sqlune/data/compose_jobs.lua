@@ -17,12 +17,12 @@ local WHY = { "too long", "renamed, not shown to be the same" }
 local ITEM, HEAD, DRAW = "<s4s4i4i4i1", "<s4s4s4i4", "<i1i1i4i4s4"
 
 ---@param number integer  of the data set
----@param list { raw: table, where: string, number: integer, draws: integer, plain: boolean }[]
+---@param list { text: string, where: string, number: integer, draws: integer, plain: boolean }[]
 ---@return string
 function M.job(number, list)
   local parts = { string.pack("<i4", number) }
   for i, one in ipairs(list) do
-    parts[i + 1] = ITEM:pack(json.encode(one.raw, { compact = true }), one.where, one.number, one.draws,
+    parts[i + 1] = ITEM:pack(one.text, one.where, one.number, one.draws,
       one.plain and 1 or 0)
   end
   return table.concat(parts)
@@ -69,25 +69,13 @@ local function counter(folder)
   end
 end
 
----Puts `line` in the place of every end of a line.
-local function set_in(text, line)
-  local parts, at = {}, 1
-  while true do
-    local stop = text:find("\n", at, true)
-    parts[#parts + 1] = text:sub(at, (stop or 0) - 1)
-    if not stop then return table.concat(parts, line) end
-    at = stop + 1
-  end
-end
-
 ---A draw of an item, packed.
 local function one_draw(self, set, item, o)
   local composed, message = self.composer:compose(set, item, o)
   if not composed then return nil, message end
   local text = ""
   if not composed.too_long and not composed.unlike then
-    text = json.encode(compose.record(set, item, composed), { indent = self.indent })
-    if self.indent > 0 then text = set_in(text, "\n" .. (" "):rep(self.indent)) end
+    text = json.encode(compose.record(set, item, composed), self.style)
   end
   local asked = composed.messages and composed.messages[1].content or ""
   local why = composed.unlike and 2 or composed.too_long and 1 or 0 -- places in WHY
@@ -147,7 +135,7 @@ function M.start(argument)
     count, message = counter(settings.tokenizer)
     if not count then return nil, message end
   end
-  local self = { indent = settings.indent, dedupe = settings.dedupe, sets = settings.sets }
+  local self = { style = { indent = settings.indent, level = 1 }, dedupe = settings.dedupe, sets = settings.sets }
   for _, set in ipairs(self.sets) do set.task = tasks.find(set.task) end
   local checker
   if settings.db then

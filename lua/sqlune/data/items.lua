@@ -1,16 +1,20 @@
 -- Goes through the items of a data file (a JSON array or JSON Lines) and says where each one stands.
 local json = require "sqlune.core".json
 
+local BRACE <const> = 123
+
 local M = {}
 
 ---Calls visit(item, where, number) for each item; where is "train.json: item 17 (line 412)". A text that visit returns,
 ---or what is wrong with the file, ends the walk as a message; true ends it as it is.
 ---@param path string
----@param visit fun(item: table, where: string, number: integer): string|true|nil
+---@param visit fun(item: table|string, where: string, number: integer): string|true|nil
+---@param o? { raw?: boolean }  raw: an item is its JSON text
 ---@return integer? count
 ---@return string? message
-function M.each(path, visit)
-  local list <close>, message = json.items(path)
+function M.each(path, visit, o)
+  local raw = o and o.raw or false
+  local list <close>, message = json.items(path, { raw = raw })
   if not list then return nil, message end
   local count = 0
   while true do
@@ -18,7 +22,9 @@ function M.each(path, visit)
     if not ok then return nil, tostring(item) end
     if item == nil then return count end
     local where = ("%s: item %d (line %d)"):format(path, number, line)
-    if type(item) ~= "table" or json.is_array(item) then return nil, where .. ": an object is expected" end
+    local is_object
+    if raw then is_object = item:byte() == BRACE else is_object = type(item) == "table" and not json.is_array(item) end
+    if not is_object then return nil, where .. ": an object is expected" end
     local why = visit(item, where, number)
     count = number
     if why == true then return count end

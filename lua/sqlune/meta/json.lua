@@ -8,6 +8,7 @@ local json = {}
 
 ---@class sqlune.json.Style
 ---@field indent? integer   spaces per level; 0, the default, writes one line
+---@field level? integer    indented as if it stood in so many containers
 ---@field compact? boolean  one line without blanks after `,` and `:`
 ---@field ascii? boolean    `\uXXXX` for everything beyond ASCII
 ---@field replace? boolean  U+FFFD for bytes that are not UTF-8, which raise otherwise
@@ -78,10 +79,11 @@ function json.is_object(t) end
 ---    local list <close> = assert(json.items "train.json")
 ---    for item, number, line in list do … end
 ---@param path string
+---@param opts? { raw?: boolean }  raw: an item is its JSON text, checked, as it stands in the file
 ---@return sqlune.json.Items? list
 ---@return string? message
 ---@return string? code
-function json.items(path) end
+function json.items(path, opts) end
 
 ---@class sqlune.json.Items
 ---@overload fun(): any, integer, integer
@@ -112,7 +114,7 @@ local writer = {}
 ---@return string? code
 function writer:add(value) end
 
----Adds one item that is JSON already, as json.encode printed it: an indented one with its further lines set in.
+---Adds one item that is JSON already, as json.encode printed it: an indented one with level = 1.
 ---@param text string
 ---@return sqlune.json.Writer? self
 ---@return string? message
