@@ -1,11 +1,13 @@
 /* Products on AMX tiles: BF16, and F32 as sums of BF16 products.
  *
  * Both operands are packed into tiles of 1 KiB: A as [16 rows, 32 k], B as [16 pairs of k, 16
- * columns, 2]. The operand with fewer rows or columns is packed once per block of k and shared;
- * every thread packs its own blocks of the other, 32 wide, which stay in the second cache, and runs
- * them along the shared one. C is worked in squares of 32 x 32, k in blocks of DEPTH. F32: x = h +
- * m + l in BF16 holds its 24 bits, and a b = hh + hm + mh + mm + hl + lh to within 2^-24: six
- * products of tiles where FMA would take 16 times as long for one. Infinities come out as NaN. */
+ * columns, 2]; a pair is k, k + 1 in BF16, and k, k + 16 in F32, where both halves of a word then
+ * come from whole vectors. The operand with fewer rows or columns is packed once per block of k and
+ * shared; every thread packs its own blocks of the other, 32 wide, which stay in the second cache,
+ * and runs them along the shared one. C is worked in squares of 32 x 32, k in blocks of DEPTH. F32:
+ * x = h + m + l in BF16 holds its 24 bits, and a b = hh + hm + mh + mm + hl + lh to within 2^-24:
+ * six products of tiles where FMA would take 16 times as long for one. Infinities come out as NaN.
+ */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/matmul.h"
 
@@ -48,78 +50,96 @@ typedef struct job {
     float *sums; /* [m, n] when C cannot hold partial sums */
 } job;
 
-/* 32 values along k of one row, as bf16 planes. */
-INLINE void load_along(const operand *o, int64_t row, int64_t k0, int64_t n, int planes,
-                       __m512i *v) {
-    const uint32_t mask = n >= 32 ? ~0u : (1u << n) - 1;
-    if (planes == 1) {
-        v[0] = _mm512_maskz_loadu_epi16(mask, (const sqn_bf16 *)o->at + row * o->ld + k0);
-        return;
-    }
-    const float *x = (const float *)o->at + row * o->ld + k0;
-    __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, x);
-    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), x + 16);
-    for (int p = 0; p < 3; p++) {
-        v[16 * p] = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-        __m512i l = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(v[16 * p]));
-        __m512i h = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(v[16 * p], 1));
-        low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(l, 16)));
-        high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(h, 16)));
+/* The processor does not see where a tile's rows go on: asks for what the next tile reads, if it is
+ * there or not. */
+INLINE void ask(const void *x, int64_t bytes) {
+    _mm_prefetch((const char *)((uintptr_t)x + (uintptr_t)bytes), _MM_HINT_T0);
+}
+
+/* Two vectors of F32 as three of BF16 pairs, `low` in the low halves: x = h + m + l, rounded to
+ * nearest; what is left for l has 7 bits. NaNs pass through l. */
+INLINE void split(__m512i low, __m512i high, sqn_bf16 *out) {
+    const __m512i half = _mm512_set1_epi32(0x8000), top = _mm512_set1_epi32(-0x10000);
+    for (int p = 0; p < 3; p++, out += TILE_WORDS) {
+        __m512i l = low, h = high;
+        if (p < 2) l = _mm512_add_epi32(l, half), h = _mm512_add_epi32(h, half);
+        _mm512_store_si512(/* l >> 16 | (h & top) */
+                           out, _mm512_ternarylogic_epi32(_mm512_srli_epi32(l, 16), h, top, 0xf8));
+        l = _mm512_and_si512(l, top), h = _mm512_and_si512(h, top);
+        low = (__m512i)_mm512_sub_ps((__m512)low, (__m512)l);
+        high = (__m512i)_mm512_sub_ps((__m512)high, (__m512)h);
     }
 }
 
-/* Values k and k + 1 (if `pair`) of 16 rows: word r holds both of row r. */
-INLINE void load_across(const operand *o, int64_t row, __mmask16 mask, int64_t k, int pair,
-                        int planes, __m512i *v) {
-    const int64_t next = pair ? o->ld : 0;
-    const __mmask16 mask_2 = pair ? mask : 0;
-    if (planes == 1) {
-        const sqn_bf16 *x = (const sqn_bf16 *)o->at + k * o->ld + row;
-        __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, x));
-        __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask_2, x + next));
-        v[0] = _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-        return;
-    }
-    const float *x = (const float *)o->at + k * o->ld + row;
-    __m512 low = _mm512_maskz_loadu_ps(mask, x), high = _mm512_maskz_loadu_ps(mask_2, x + next);
-    for (int p = 0; p < 3; p++) {
-        __m512i l = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
-        __m512i h = _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high)), 16);
-        v[16 * p] = _mm512_or_si512(l, h);
-        low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(l, 16)));
-        high = _mm512_sub_ps(high, _mm512_castsi512_ps(h));
-    }
-}
-
-/* One tile per plane: 16 rows from `row`, up to 32 values from k0. The last four arguments are
- * constants. */
-INLINE void pack_tile(const operand *o, int64_t row, int64_t k0, int64_t n, sqn_bf16 *out,
-                      int planes, int contiguous, int is_b) {
-    __m512i v[48];
+/* One tile for each plane: 16 rows from `row`, up to 32 values from k0. The last two arguments of
+ * this and the next are constants. */
+INLINE void pack_f32(const operand *o, int64_t row, int64_t k0, int64_t n, sqn_bf16 *out,
+                     int contiguous, int is_b) {
+    __m512i low[16], high[16];
     const int64_t rows = o->count - row;
-    const __mmask16 mask = (__mmask16)(rows >= 16 ? 0xffff : rows > 0 ? (1u << rows) - 1 : 0);
-    for (int i = 0; i < 16; i++) {
-        if (contiguous ? i < rows : rows > 0 && 2 * i < n) {
-            if (contiguous)
-                load_along(o, row + i, k0, n, planes, v + i);
-            else
-                load_across(o, row, mask, k0 + 2 * i, 2 * i + 1 < n, planes, v + i);
+    const float *x = (const float *)o->at + (contiguous ? row * o->ld + k0 : k0 * o->ld + row);
+    const uint32_t along = n >= 32 ? ~0u : (1u << n) - 1;
+    const __mmask16 across = (__mmask16)(rows >= 16 ? 0xffff : rows > 0 ? (1u << rows) - 1 : 0);
+    for (int i = 0; i < 16; i++, x += o->ld) {
+        const int there = contiguous ? i < rows : rows > 0 && i < n;
+        const int64_t next = contiguous ? 16 : i + 16 < n ? 16 * o->ld : 0;
+        const __mmask16 mask = contiguous ? (__mmask16)along : across;
+        const __mmask16 mask_2 = contiguous ? (__mmask16)(along >> 16) : i + 16 < n ? across : 0;
+        if (!there) {
+            low[i] = high[i] = _mm512_setzero_si512();
+            continue;
+        }
+        ask(x, contiguous ? 128 : 128 * o->ld);
+        ask(x, contiguous ? 192 : 192 * o->ld);
+        low[i] = _mm512_maskz_loadu_epi32(mask, x);
+        high[i] = _mm512_maskz_loadu_epi32(mask_2, x + next);
+    }
+    if (contiguous == is_b) {
+        amx_transpose(low);
+        amx_transpose(high);
+    }
+    for (int i = 0; i < 16; i++) split(low[i], high[i], out + 32 * i);
+}
+
+INLINE void pack_bf16(const operand *o, int64_t row, int64_t k0, int64_t n, sqn_bf16 *out,
+                      int contiguous, int is_b) {
+    __m512i v[16];
+    const int64_t rows = o->count - row;
+    const sqn_bf16 *x =
+        (const sqn_bf16 *)o->at + (contiguous ? row * o->ld + k0 : k0 * o->ld + row);
+    const uint32_t along = n >= 32 ? ~0u : (1u << n) - 1;
+    const __mmask16 across = (__mmask16)(rows >= 16 ? 0xffff : rows > 0 ? (1u << rows) - 1 : 0);
+    for (int i = 0; i < 16; i++, x += contiguous ? o->ld : 2 * o->ld) {
+        if (contiguous && i < rows) {
+            ask(x, 64);
+            v[i] = _mm512_maskz_loadu_epi16(along, x);
+        } else if (!contiguous && rows > 0 && 2 * i < n) {
+            const int pair = 2 * i + 1 < n;
+            ask(x, 64 * o->ld);
+            ask(x, 66 * o->ld);
+            __m256i low = _mm256_maskz_loadu_epi16(across, x);
+            __m256i high = _mm256_maskz_loadu_epi16(pair ? across : 0, pair ? x + o->ld : x);
+            v[i] = _mm512_or_si512(_mm512_cvtepu16_epi32(low),
+                                   _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
         } else
-            for (int p = 0; p < planes; p++) v[16 * p + i] = _mm512_setzero_si512();
+            v[i] = _mm512_setzero_si512();
     }
-    for (int p = 0; p < planes; p++) {
-        if (contiguous == is_b) amx_transpose(v + 16 * p);
-        for (int i = 0; i < 16; i++)
-            _mm512_store_si512(out + p * TILE_WORDS + 32 * i, v[16 * p + i]);
-    }
+    if (contiguous == is_b) amx_transpose(v);
+    for (int i = 0; i < 16; i++) _mm512_store_si512(out + 32 * i, v[i]);
 }
 
 /* Two rows of tiles: 32 rows of the operand over the block of k. */
 INLINE void pack_rows(const operand *o, int64_t row, const job *j, sqn_bf16 *out, int planes,
                       int contiguous, int is_b) {
-    for (int half = 0; half < 2; half++, row += 16)
-        for (int64_t k = j->k0; k < j->k_end; k += 32, out += planes * TILE_WORDS)
-            pack_tile(o, row, k, j->k_end - k, out, planes, contiguous, is_b);
+    const int64_t other = j->tiles * planes * TILE_WORDS;
+    for (int64_t k = j->k0; k < j->k_end; k += 32, out += planes * TILE_WORDS) {
+        for (int half = 0; half < 2; half++)
+            if (planes == 1)
+                pack_bf16(o, row + 16 * half, k, j->k_end - k, out + half * other, contiguous,
+                          is_b);
+            else
+                pack_f32(o, row + 16 * half, k, j->k_end - k, out + half * other, contiguous, is_b);
+    }
 }
 
 static void pack_pair(const operand *o, int64_t row, const job *j, sqn_bf16 *out) {
@@ -245,11 +265,11 @@ static void finish(const job *j, int64_t i0, int64_t j0, const float *x) {
             finish_row(j, i0 + i, j0, cols, x + 32 * i, bias);
 }
 
-/* One pair of shared tiles against `count` streamed ones: NEAR tiles of k at a time, so that the
- * shared ones and the sums stay in the first cache. */
+/* One pair of shared tiles against `count` streamed ones. BF16: NEAR tiles of k at a time, so that
+ * the shared ones and the sums stay in the first cache; F32 has enough to do between two loads. */
 INLINE void squares(const job *j, const sqn_bf16 *shared, const sqn_bf16 *own, int64_t count,
                     int planes, float c[WIDE][32 * 32]) {
-    const int64_t step = planes * TILE_WORDS, near = NEAR / planes;
+    const int64_t step = planes * TILE_WORDS, near = planes == 1 ? NEAR : j->tiles;
     for (int64_t t = 0; t < j->tiles; t += near) {
         const int64_t n = j->tiles - t < near ? j->tiles - t : near;
         for (int64_t r = 0; r < count; r++) {
