@@ -42,7 +42,7 @@ $(BUILD)/http-server: tests/http_server.c
 	@mkdir -p $(@D)
 	@echo "cc $<"; $(CC) $(CPPFLAGS) -std=c17 -O1 $(WARN) -o $@ $<
 FUZZERS  := $(basename $(notdir $(filter-out %/replay.c,$(wildcard tests/fuzz/*.c))))
-FUZZOBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/core/*.c src/io/*.c src/db/*.c))
+FUZZOBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/core/*.c src/io/*.c src/db/*.c src/text/sql_*.c))
 RUNS     ?= 10000000
 $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 	@echo "ld $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(or $(FUZZER),tests/fuzz/replay.c) $(FUZZOBJ) $(LDLIBS)

@@ -224,6 +224,8 @@ static sqn_status scan_explain(scanner *s, token *t, sqn_err *e) {
         if (!inside && t->kind == NAME && !is_word(t, "verbose")) return SQN_OK;
         if (t->kind == SYMBOL && t->symbol == ')') inside = false;
         if (t->kind != SYMBOL || t->symbol != '(') continue;
+        if (inside)
+            return SQN_FAIL(e, SQN_DENIED, "not allowed: a parenthesis in EXPLAIN's options");
         scanner ahead = *s; /* options, or a statement in parentheses */
         token first;
         next_token(&ahead, &first);

@@ -20,4 +20,5 @@ return {
   ["M-Schema texts and saved schemas"] = function() replay "mschema_parse" end,
   ["MySQL's statements and definitions"] = function() replay "mysql_text" end,
   ["PostgreSQL's statements and values"] = function() replay "postgresql_text" end,
+  ["tokens of SQL"] = function() replay "sql_lexer" end,
 }

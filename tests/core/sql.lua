@@ -41,6 +41,37 @@ return {
     t.fails(function() sql.tokens("x", "oracle") end, "no SQL dialect 'oracle'")
   end,
 
+  ["tokens of the graph languages"] = function()
+    t.eq(kinds("MATCH (a)-[*1..3]->(b) WHERE a.x = $p OR b.`c d` = 'e\\'f' // note", "cypher"),
+      "keyword:MATCH operator:( name:a operator:) operator:- operator:[ operator:* number:1 operator:. operator:. "
+      .. "number:3 operator:] operator:-> operator:( name:b operator:) keyword:WHERE name:a operator:. name:x "
+      .. "operator:= parameter:$p keyword:OR name:b operator:. quoted:c d operator:= string:e\\'f")
+    t.eq(kinds("(a)--(b) YIELD $-.id, $^, $$, \"s\" # c\n-- d", "ngql"),
+      "operator:( name:a operator:) operator:- operator:- operator:( name:b operator:) keyword:YIELD parameter:$- "
+      .. "operator:. name:id operator:, parameter:$^ operator:, parameter:$$ operator:, string:s")
+  end,
+
+  ["comments nest in PostgreSQL, however deep"] = function()
+    local deep = ("/*"):rep(100000) .. ("*/"):rep(100000)
+    t.eq(sql.squeeze(deep .. "a" .. deep, "postgresql"), "a")
+    t.eq(#sql.tokens(deep .. "*/", "postgresql"), 3)
+  end,
+
+  ["keywords"] = function()
+    local keywords = require "sqlune.sql.keywords"
+    for _, dialect in ipairs { "sqlite", "postgresql", "mysql", "cypher", "ngql" } do
+      local count = 0
+      for word in pairs(keywords[dialect]) do
+        t.eq(kinds(word:lower(), dialect), "keyword:" .. word:lower())
+        t.eq(kinds("t." .. word, dialect), "name:t operator:. name:" .. word)
+        t.eq(kinds(word .. "_1", dialect), ("name:%s_1"):format(word))
+        count = count + 1
+      end
+      t.ok(count > 40, dialect)
+    end
+    t.fails(function() return sq.lexer.keywords "oracle" end, "no SQL dialect 'oracle'")
+  end,
+
   ["every byte is in one token"] = function()
     local rng = sq.random.stream(11, "bytes")
     local pieces = { "'", '"', "`", "[", "]", "--", "/*", "*/", "\n", " ", "a", "$", "$a$", "1e", "x'", "\\", "#", "é",
@@ -49,15 +80,17 @@ return {
       local text = {}
       for i = 1, rng:integer(0, 12) do text[i] = rng:choice(pieces) end
       text = table.concat(text)
-      for _, dialect in ipairs { "sqlite", "postgresql", "mysql" } do
+      for _, dialect in ipairs { "sqlite", "postgresql", "mysql", "cypher", "ngql" } do
         local at, joined = 1, {}
         for i, one in ipairs(sql.tokens(text, dialect)) do
           t.eq(one.start, at, text)
           at, joined[i] = one.stop + 1, one.text
         end
         t.eq(table.concat(joined), text)
-        -- In MySQL an invalid statement can end with "--", which is a comment only where the text ends.
-        if dialect ~= "mysql" then t.eq(kinds(sql.squeeze(text, dialect), dialect), kinds(text, dialect), text) end
+        -- In MySQL and nGQL an invalid statement can end with "--", a comment only where the text ends.
+        if dialect ~= "mysql" and dialect ~= "ngql" then
+          t.eq(kinds(sql.squeeze(text, dialect), dialect), kinds(text, dialect), text)
+        end
       end
     end
   end,

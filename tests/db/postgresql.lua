@@ -90,6 +90,7 @@ return {
     refused("SQLUNE_DENIED", "more than one", db:query "SELECT 1; SELECT 2")
     refused("SQLUNE_DENIED", "read%-only", db:query "WITH d AS (DELETE FROM item RETURNING *) SELECT * FROM d")
     refused("SQLUNE_DENIED", "'pg_sleep'", db:query "SELECT pg_sleep(1)")
+    refused("SQLUNE_DENIED", "EXPLAIN's options", db:query "EXPLAIN (FORMAT json, pg_sleep(1)) SELECT 1")
     refused("SQLUNE_DENIED", "'pg_shadow'", db:query "SELECT * FROM pg_shadow")
     refused("SQLUNE_DB", "column \"nme\" does not exist", db:query "SELECT nme FROM item")
     refused("SQLUNE_DB", "parameters", db:query "SELECT $1::int")
