@@ -1,12 +1,13 @@
 /* sq.unicode: facts of single code points from utf8proc (Unicode 15), for code in Lua that must
  * treat text as Python does.
  *
- * Rules: one code point in, one fact out; nothing is kept. Mappings to several characters (ß to SS)
- * are Lua's business.
+ * Rules: one code point (or text) in, one fact out; nothing is kept. Mappings to several characters
+ * (ß to SS) are Lua's business.
  */
 #include <utf8proc.h>
 
 #include "bind/bind.h"
+#include "text/unicode.h"
 
 static utf8proc_int32_t check_code_point(lua_State *L) {
     lua_Integer c = luaL_checkinteger(L, 1);
@@ -34,9 +35,16 @@ static int l_title(lua_State *L) {
     return 1;
 }
 
+static int l_length(lua_State *L) { /* length(text): every byte that continues no other is one */
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+    lua_pushinteger(L, (lua_Integer)sqn_utf8_count(text, n));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"category", l_category}, {"upper", l_upper}, {"lower", l_lower},
-    {"title", l_title},       {NULL, NULL},
+    {"category", l_category}, {"upper", l_upper},   {"lower", l_lower},
+    {"title", l_title},       {"length", l_length}, {NULL, NULL},
 };
 
 int l_open_unicode(lua_State *L);

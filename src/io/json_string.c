@@ -91,13 +91,13 @@ static sqn_status read_escape(sqn_json_reader *r, unsigned *high) {
         if (before != 0 && code >= 0xdc00 && code <= 0xdfff)
             return append_code_point(r, 0x10000 + ((before - 0xd800) << 10) + (code - 0xdc00));
     } else {
-        static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
-        const char *found = c > 0 ? strchr(letters, c) : NULL;
+        static const char meanings[] = {['b'] = '\b', ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r',
+                                        ['t'] = '\t', ['"'] = '"',  ['\\'] = '\\', ['/'] = '/'};
         if (c < 0) return sqn_json_ends_inside(r, "a string");
-        if (found == NULL)
+        code = (size_t)c < sizeof meanings ? (unsigned char)meanings[c] : 0;
+        if (code == 0)
             return sqn_json_unexpected(r, c, "one of \" \\ / b f n r t u after a backslash");
         r->at++;
-        code = (unsigned char)meanings[found - letters];
     }
     if (before != 0) SQN_TRY(append_code_point(r, before));
     if (code >= 0xd800 && code <= 0xdbff) {

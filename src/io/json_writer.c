@@ -99,14 +99,13 @@ static void put_escape(sqn_json_writer *w, unsigned code) {
 }
 
 static void put_special(sqn_json_writer *w, unsigned code) { /* a character that needs an escape */
-    static const char meanings[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-    const char *found = code != 0 && code < 0x80 ? strchr(meanings, (int)code) : NULL;
-    if (found == NULL) {
+    static const char letters[] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
+                                   ['\t'] = 't', ['"'] = '"',  ['\\'] = '\\'};
+    char text[2] = {'\\', code < sizeof letters ? letters[code] : '\0'};
+    if (text[1] != '\0')
+        put(w, text, 2);
+    else
         put_escape(w, code);
-        return;
-    }
-    char text[2] = {'\\', letters[found - meanings]};
-    put(w, text, 2);
 }
 
 static void put_quoted(sqn_json_writer *w, const char *text, size_t n) {

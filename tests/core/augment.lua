@@ -101,6 +101,14 @@ return {
     t.ok(went > 10)
   end,
 
+  ["a name with a colon counts though its quote is never closed"] = function()
+    local path = t.tmpdir() .. "/odd.sqlite"
+    assert(sq.db.create(path, 'CREATE TABLE u("a:b" TEXT, z TEXT)'))
+    local given = sq.schema.parse(assert(sq.schema.read(path)):text())
+    local s = augment.sample { structure = given, sql = 'SELECT 1 FROM u WHERE "a:b', question = "", evidence = "" }
+    t.eq({ s.schema.tables[1].columns[1].used, s.schema.tables[1].columns[2].used }, { true, false })
+  end,
+
   ["no text makes it fail"] = function()
     local rng = sq.random.stream(5, "texts")
     local pieces = { "【DB_ID】 ", "【Schema】", "# Table: ", "\n[\n", "\n]\n", "(a:TEXT)", ",\n", "Examples: [", "]", ")",

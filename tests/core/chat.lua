@@ -178,6 +178,7 @@ M["code points"] = function()
   local unicode = sq.unicode
   t.eq({ unicode.category(0x41), unicode.category(0x20), unicode.category(0x10FFFF) }, { "Lu", "Zs", "Cn" })
   t.eq({ unicode.upper(0xE9), unicode.lower(0xC9), unicode.title(0x1C6) }, { 0xC9, 0xE9, 0x1C5 })
+  t.eq({ unicode.length "", unicode.length "aé中😀", unicode.length "\xff\x80a" }, { 0, 4, 2 })
   t.fails(function() return unicode.category(0x110000) end, "not a code point")
 end
 

@@ -41,7 +41,7 @@ function M.new(o)
   return setmetatable({ shares = not augment.changes_columns(steps),
     seed = o.seed or 1, aug = o.aug ~= false, steps = steps, prompt = o.prompt or "zh",
     max_length = o.max_length, trim = o.trim, count = o.count, checker = o.checker, parsed = {},
-    parsed_count = 0 }, Composer)
+    parsed_count = 0, last = {} }, Composer)
 end
 
 ---The prompt of a data set, loaded once.
@@ -55,14 +55,18 @@ function Composer:prompt_of(set)
   return set.prompt_fn
 end
 
----Parses a schema text, once per text.
-local function structure_of(self, text)
+---Parses a schema text, once per text. A database has the same one in most of its items: comparing is cheaper than
+---looking up a long text.
+local function structure_of(self, text, db_name)
+  local last = self.last[db_name]
+  if last and last.text == text then return last.structure end
   local known = self.parsed[text]
   if not known then
-    if self.parsed_count == PARSED_AT_MOST then self.parsed, self.parsed_count = {}, 0 end
+    if self.parsed_count == PARSED_AT_MOST then self.parsed, self.parsed_count, self.last = {}, 0, {} end
     known = sq.schema.parse(text)
     self.parsed[text], self.parsed_count = known, self.parsed_count + 1
   end
+  if db_name then self.last[db_name] = { text = text, structure = known } end
   return known
 end
 
@@ -100,7 +104,7 @@ end
 ---The sample that augmentations change: schema and statements.
 local function sample_of(self, set, item, where)
   local also = set.task.statements and set.task.statements(item) or nil
-  local structure = not set.task.graph and structure_of(self, item.db_schema) or nil
+  local structure = not set.task.graph and structure_of(self, item.db_schema, item.db_name) or nil
   if structure and #structure.tables == 0 then
     return nil, where .. ": 'db_schema' is not an M-Schema text: no table in it"
   end
@@ -150,7 +154,7 @@ local function trimmed(self, set, item, prompt, o)
     draws[thing] = draws[thing] or rng:uniform()
     return draws[thing]
   end
-  local schema = schemas.new(structure_of(self, item.db_schema), o.statements, set.dialect)
+  local schema = schemas.new(structure_of(self, item.db_schema, item.db_name), o.statements, set.dialect)
   for k = 1, TRIMS do
     trim(schema, k, order)
     local copy = changed(item, item, schema:text())

@@ -79,7 +79,7 @@ local function one_draw(self, set, item, o)
   end
   local asked = composed.messages and composed.messages[1].content or ""
   local why = composed.unlike and 2 or composed.too_long and 1 or 0 -- places in WHY
-  return DRAW:pack(why, composed.augmented and 1 or 0, composed.tokens or 0, utf8.len(asked) or #asked, text)
+  return DRAW:pack(why, composed.augmented and 1 or 0, composed.tokens or 0, sq.unicode.length(asked), text)
 end
 
 local function one_item(self, set, raw, where, number, draws, plain)

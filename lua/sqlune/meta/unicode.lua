@@ -1,5 +1,6 @@
 ---@meta
----Facts of single code points (Unicode 15, from utf8proc). Mappings to several characters (ß to SS) are not here.
+---Facts of single code points (Unicode 15, from utf8proc), and the length of texts. Mappings to several characters
+---(ß to SS) are not here.
 ---@class sqlune.unicode
 local unicode = {}
 
@@ -22,5 +23,10 @@ function unicode.lower(code) end
 ---@param code integer
 ---@return integer
 function unicode.title(code) end
+
+---The characters of a text in UTF-8, counted without a check: the bytes that begin one.
+---@param text string
+---@return integer
+function unicode.length(text) end
 
 return unicode
