@@ -15,7 +15,7 @@ local function backward(outputs, douts)
   for j = 1, outputs.n do
     if douts[j] and outputs[j].requires_grad then
       local part = (outputs[j] * douts[j]):sum()
-      total = total and total + part or part
+      total = total and total + part:to(total.dtype) or part
     end
   end
   if total then total:backward() end
@@ -46,7 +46,7 @@ local run = sq.custom {
     for i = 1, ctx.n do
       if ctx.wants[i] then
         local g = inputs[i].grad
-        if g then grads[i + 1] = s:keep(g) end
+        if g then grads[i + 1] = s:keep(g:to(inputs[i].dtype)) end -- a bf16 leaf's is f32
       end
       if is_tensor(inputs[i]) then inputs[i]:close() end
     end

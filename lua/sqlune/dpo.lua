@@ -21,7 +21,8 @@ M.options = {
 ---@return userdata
 function M.log_probabilities(model, batch, checkpoint)
   local at, list = sq.models.packed(batch.starts), {}
-  at.training, at.checkpoint = sq.grad_enabled(), checkpoint
+  at.training = sq.grad_enabled()
+  at.checkpoint = checkpoint and at.training and sq.checkpoint or nil
   local hidden = model:hidden(batch.ids, at)
   for n = 1, #batch.starts - 1 do
     local first, count = batch.starts[n] + 1, batch.starts[n + 1] - batch.starts[n]

@@ -297,8 +297,9 @@ end
 function Model:loss_sum(batch, o)
   o = o or {}
   local at, terms = M.packed(batch.starts), { smoothing = o.smoothing or 0, z_loss = o.z_loss or 0 }
-  at.training, at.checkpoint, at.embedded = sq.grad_enabled(), o.checkpoint, o.embedded
   for key, value in pairs(o.at or {}) do at[key] = value end
+  at.training, at.embedded = sq.grad_enabled(), o.embedded
+  at.checkpoint = o.checkpoint and at.training and (at.checkpointed or sq.checkpoint) or nil
   local hidden = self:hidden(batch.ids, at)
   if self.output.adapter then
     local rows, targets = labelled_rows(batch.targets)

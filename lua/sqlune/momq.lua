@@ -4,6 +4,7 @@
 -- and a config.json from which it runs; nothing looks at tokens behind the one that it routes (but the sentence route,
 -- which is the original's).
 local sq = require "sqlune"
+local checkpoint = require "sqlune.momq.checkpoint"
 local config = require "sqlune.momq.config"
 local layers = require "sqlune.momq.layer"
 local losses = require "sqlune.momq.losses"
@@ -306,7 +307,7 @@ end
 
 ---What the model's layers take along in a forward whose routers' losses or statistics are wanted.
 ---@return table at
-function M.context() return { routes = {} } end
+function M.context() return { routes = {}, checkpointed = checkpoint.run } end
 
 ---The dialect of each row of a batch, -1: none.
 local function rows_of(self, batch)

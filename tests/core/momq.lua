@@ -186,6 +186,40 @@ return {
     end
   end,
 
+  ["checkpointed layers: losses, gradients and statistics in the same bits"] = function()
+    local cases = { smooth = { enable_label_smooth = true }, sentence = { momq_mode = "compat",
+      lora_route_type = "sentence", enable_dialect_router = false, output_router_logits = false } }
+    for name, more in pairs(modes) do cases[name] = more end
+    for name, more in pairs(cases) do
+      for _, dtype in ipairs { "f32", "bf16" } do
+        local _s <close> = sq.scope()
+        local function run(checkpoint)
+          local model = base("qwen2", dtype)
+          local adapter = attach(model, more)
+          adapter.c.lora_dropout = 0.3
+          adapter:train()
+          local state = sq.random_state { seed = 9, offset = 0 }
+          local batches = { batch_of({ prompts[1], prompts[2] }, { 0, 2 }), batch_of({ prompts[3] }, { 1 }) }
+          local counts, found = adapter:counts(batches), {}
+          for _, batch in ipairs(batches) do
+            local at = momq.context()
+            local loss = model:loss_sum(batch, { at = at, checkpoint = checkpoint })
+            local extra = adapter:losses(at, batch, counts)
+            found[#found + 1], found[#found + 2] = loss:item(), type(extra) == "number" and extra or extra:item();
+            (loss + extra):backward()
+          end
+          found.log, found.random = adapter:log(true), sq.random_state(state)
+          local names = adapter:names()
+          for i, x in ipairs(adapter:parameters()) do found[names[i]] = x.grad and x.grad:totable() or "none" end
+          return found
+        end
+        local whole = run(false)
+        t.ok(name == "sentence" or whole.log.router, name)
+        t.eq(run(true), whole, name .. ", " .. dtype)
+      end
+    end
+  end,
+
   ["statistics"] = function()
     local _s <close> = sq.scope()
     local model = base "qwen2"

@@ -26,6 +26,8 @@ cases["resumed, the weights come out the same"] = function()
   for name, more in pairs {
     paper = "", bf16 = "dtype=bf16 accumulation=2 momq.hard_dialect_router=true",
     compat = "momq.momq_mode=compat momq.share_expert_num=1 batching=best_fit states=8bit",
+    paper_again = "loss.checkpointing=true momq.lora_dropout=0.2",
+    compat_again = "loss.checkpointing=true momq.momq_mode=compat momq.enable_label_smooth=true",
   } do
     local settings = SETTINGS .. more -- with dropout: 0.05
     local text, code = sft(dir, name, settings)
@@ -94,7 +96,6 @@ cases["what is refused"] = function()
   refused(SETTINGS .. "momq.dialect_num=4", "6 experts do not divide among 4 dialects")
   refused(SETTINGS .. "momq.num_experts_per_tok=3", "cannot take 3 experts of a group of 2")
   refused(SETTINGS .. "momq.moe_lora_target_modules=fc1", "no linear layer 'fc1'")
-  refused(SETTINGS .. "loss.checkpointing=true", "turn one of them off")
 end
 
 return cases

@@ -67,9 +67,9 @@ end
 
 ---A layer's results; with at.checkpoint backward makes its activations again instead of keeping them.
 local function call(run, x, residual, at)
-  if not at.checkpoint or not sq.grad_enabled() then return run(x, residual, at) end
+  if not at.checkpoint then return run(x, residual, at) end
   if not x.requires_grad then x.requires_grad = true end -- no trained weight lies below
-  return sq.checkpoint(run, x, residual, at)
+  return at.checkpoint(run, x, residual, at)
 end
 
 ---@param p sqlune.nn.Parameters

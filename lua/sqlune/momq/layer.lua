@@ -40,6 +40,9 @@ end
 ---The routers' outcome of one forward, for losses and statistics. All its tensors are out of scopes: close them.
 local function record(self, at, fields)
   if not at.routes then return end
+  if at.checkpoint and not at.inside then
+    error("momq: a model's layers are checkpointed with at.checkpoint(run, …), not with sq.checkpoint", 0)
+  end
   local kept = { layer = self, tensors = {} }
   for name, x in pairs(fields) do
     kept[name] = x:keep()

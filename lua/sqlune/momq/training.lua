@@ -68,15 +68,12 @@ local function check_plain(folder)
 end
 
 ---What a recipe's settings ask for: nil without momq.enabled.
----@param cfg { model: string, momq: table, seed: integer, loss?: table }
+---@param cfg { model: string, momq: table, seed: integer }
 ---@return sqlune.momq.Training?
 function M.wanted(cfg)
   if not cfg.momq.enabled then
     check_plain(cfg.model)
     return nil
-  end
-  if cfg.loss and cfg.loss.checkpointing then
-    config.fail "momq: the routers' losses need what loss.checkpointing throws away: turn one of them off"
   end
   local self = setmetatable({ c = config_of(cfg.momq), o = cfg.momq, seed = cfg.seed }, Training)
   self.check = function(sql_type)
