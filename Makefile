@@ -49,12 +49,13 @@ $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 
 # The CUDA kernels: on the host, one fibre a thread (tests/gpu/emulate.h), and for cards with nvcc.
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
-EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+CARD     := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate host backend)
 CXX      := g++
 CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
 NVCC     ?= nvcc
 CUDAARCH ?= 80 86 89 90a
-NVFLAGS   = -std=c++17 -O3 -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
+NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
             -gencode=arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra
 $(BUILD)/emulated/%.o: %.cu Makefile
 	@mkdir -p $(@D)
@@ -64,18 +65,23 @@ $(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/cuda-on-host: $(EMULATED) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
 	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldl -lpthread -lm
--include $(EMULATED:.o=.d)
+# The whole program with an emulated card, cuda:0: what the tests in tests/device run.
+$(BUILD)/bin/sqlune-emulated: $(OBJ) $(CARD)
+	@mkdir -p $(@D)
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS)
+	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
+-include $(EMULATED:.o=.d) $(CARD:.o=.d)
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. $(NVFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/cuda/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. -O2 -Xcompiler -Wall,-Wextra,-Werror -MMD -MP -c -o $@ $<
+	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -DCUDA_API_PER_THREAD_DEFAULT_STREAM -Isrc -I. -O2 -Xcompiler -Wall,-Wextra,-Werror -MMD -MP -c -o $@ $<
 $(BUILD)/cuda/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -std=c++17 -D_GNU_SOURCE -Isrc -I. -O1 -Xcompiler -Wall,-Wextra,-Werror,-fopenmp -MMD -MP -c -o $@ $<
 ON_CARD  := $(CU:%.cu=$(BUILD)/cuda/%.o) $(patsubst %.c,$(BUILD)/cuda/%.o,$(sort $(wildcard src/cuda/*.c))) \
-            $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+            $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
 $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
 	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -lcublasLt -ldl -lpthread -lm
 .PHONY: cuda test-gpu

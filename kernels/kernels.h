@@ -39,7 +39,8 @@ typedef struct sqn_k_map {
     int64_t n;
     const void *x;
     void *y;
-    double alpha, beta; /* POW: x^alpha; AFFINE: alpha x + beta */
+    double alpha, beta;   /* POW: x^alpha; AFFINE: alpha x + beta */
+    const void *alpha_at; /* one number of the accumulator type that alpha is multiplied by; NULL */
 } sqn_k_map;
 typedef struct sqn_k_map_grad { /* dx = dy * f'(x); y = f(x) */
     sqn_map op;

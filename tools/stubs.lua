@@ -2,7 +2,7 @@
 -- tests/core/stubs.lua holds the file against what this makes.
 local M = {}
 
-local types = { t = "sqlune.Tensor", l = "sqlune.Tensor[]", f = "number", i = "integer", d = "integer", b = "boolean",
+local types = { t = "sqlune.Tensor", n = "sqlune.Tensor", l = "sqlune.Tensor[]", f = "number", i = "integer", d = "integer", b = "boolean",
   s = "string", v = "integer[]" }
 
 local head = [[

@@ -87,11 +87,11 @@ template <class A> __device__ A derivative(sqn_map op, A x, A y, A alpha) {
 
 template <class T, int V> __global__ void map_kernel(sqn_k_map a) {
     using A = acc<T>;
+    const A alpha = (A)a.alpha * (a.alpha_at ? *(const A *)a.alpha_at : (A)1);
     each_pack<V>(a.n, [&](int64_t i, auto width) {
         constexpr int W = decltype(width)::value;
         auto p = *(const pack<T, W> *)((const T *)a.x + i);
-        for (int j = 0; j < W; j++)
-            store(&p.v[j], apply<A>(a.op, load(p.v[j]), (A)a.alpha, (A)a.beta));
+        for (int j = 0; j < W; j++) store(&p.v[j], apply<A>(a.op, load(p.v[j]), alpha, (A)a.beta));
         *(pack<T, W> *)((T *)a.y + i) = p;
     });
 }

@@ -15,13 +15,18 @@ constexpr int edge = 32, group_threads = 256;
 
 /* ---- grouping ---- */
 
+/* Ids that a router chose on the card have not been looked at by the host. */
+__device__ __forceinline__ bool has_expert(const sqn_k_moe_group &a, int64_t i) {
+    return a.ids[i] >= 0 && a.ids[i] < a.experts;
+}
+
 /* One block. counts: [experts, group_threads] of scratch. */
 __global__ void moe_group_kernel(sqn_k_moe_group a, int *counts) {
     const int64_t per = (a.places + group_threads - 1) / group_threads, first = threadIdx.x * per;
     const int64_t end = first + per < a.places ? first + per : a.places;
     for (int64_t e = 0; e < a.experts; e++) counts[e * group_threads + threadIdx.x] = 0;
     for (int64_t i = first; i < end; i++)
-        if (a.ids[i] >= 0) counts[a.ids[i] * group_threads + threadIdx.x]++;
+        if (has_expert(a, i)) counts[a.ids[i] * group_threads + threadIdx.x]++;
     __syncthreads();
     for (int64_t e = threadIdx.x; e < a.experts; e += group_threads) { /* before: of this expert */
         int before = 0;
@@ -39,7 +44,7 @@ __global__ void moe_group_kernel(sqn_k_moe_group a, int *counts) {
     }
     __syncthreads();
     for (int64_t i = first; i < end; i++)
-        if (a.ids[i] >= 0)
+        if (has_expert(a, i))
             a.order[a.start[a.ids[i]] + counts[a.ids[i] * group_threads + threadIdx.x]++] = i;
 }
 

@@ -219,7 +219,7 @@ void bind_settle(lua_State *L) {
     if (f->foreign_since < foreign_budget / 8) return;
     f->foreign_since = 0;
     lua_gc(L, LUA_GCSTEP, 0);
-    int64_t live = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
+    int64_t live = sqn_alloc_get_stats().live_bytes + sqn_storage_live_bytes();
     if (live < f->foreign_base) f->foreign_base = live;
     /* An explicit step of 5.4's generational mode is never a major one and puts the automatic one
      * off, so what has grown old stays: measured 1.6 GB of dead Lua objects after 2,300 training
@@ -228,7 +228,7 @@ void bind_settle(lua_State *L) {
     if (!grown && live <= f->foreign_base + foreign_budget) return;
     lua_gc(L, LUA_GCCOLLECT);
     f->lua_base = lua_gc(L, LUA_GCCOUNT);
-    f->foreign_base = sqn_alloc_get_stats().live_bytes + sqn_storage_get_stats().live_bytes;
+    f->foreign_base = sqn_alloc_get_stats().live_bytes + sqn_storage_live_bytes();
 }
 
 void bind_collect_every(lua_State *L, int n) { facts(L)->collect_every = n; }

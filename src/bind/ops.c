@@ -11,7 +11,7 @@
 
 typedef struct arg_spec {
     char name[24];
-    char type; /* of ops.def: t l f i b s v d */
+    char type; /* of ops.def: t n l f i b s v d */
     bool optional, has_default;
     double absent;
 } arg_spec;
@@ -96,6 +96,7 @@ static void read_argument(lua_State *L, const char *op, const arg_spec *a, int a
     out->present = true;
     switch (a->type) {
     case 't':
+    case 'n':
         out->t = bind_test_tensor(L, at);
         if (out->t == NULL) {
             if (lua_isuserdata(L, at)) bind_check_tensor(L, at); /* a stale one says so */
@@ -163,6 +164,21 @@ static void read_arguments(lua_State *L, int op, sqn_call *c) {
     }
 }
 
+/* All tensors but indexes lie on one device. */
+static sqn_status check_devices(const op_spec *spec, const sqn_call *c, sqn_err *e) {
+    const sqn_tensor *first = NULL;
+    for (int i = 0; i < spec->count; i++) {
+        const sqn_arg *a = &c->arg[i];
+        const int64_t count = spec->arg[i].type == 'l' ? a->count : spec->arg[i].type == 't';
+        for (int64_t j = 0; j < count && a->present; j++) {
+            const sqn_tensor *t = spec->arg[i].type == 'l' ? a->list[j] : a->t;
+            if (first == NULL) first = t;
+            SQN_TRY(sqn_op_same_device(c, first, t, e));
+        }
+    }
+    return SQN_OK;
+}
+
 static int l_op(lua_State *L) {
     int op = (int)lua_tointeger(L, lua_upvalueindex(1));
     sqn_err e = SQN_ERR_INIT;
@@ -171,6 +187,7 @@ static int l_op(lua_State *L) {
     int outputs = sqn_op_list[op].outputs;
     if (sqn_interrupt_check(&e) != SQN_OK) return bind_raise(L, &e);
     read_arguments(L, op, &c);
+    if (check_devices(&specs[op], &c, &e) != SQN_OK) return bind_raise(L, &e);
     for (int j = 0; j < outputs; j++) result[j] = bind_push_tensor(L); /* boxes first */
     for (int attempt = 0;; attempt++) {
         sqn_status status = sqn_op_list[op].run(&c, &e);
@@ -200,7 +217,8 @@ void bind_open_ops(lua_State *L, int methods) {
     for (int op = 0; op < SQN_OP_COUNT; op++) {
         lua_pushinteger(L, op);
         lua_pushcclosure(L, l_op, 1);
-        if (specs[op].count > 0 && specs[op].arg[0].type == 't') {
+        const char first = specs[op].count > 0 ? specs[op].arg[0].type : 0;
+        if (first == 't' || first == 'n') {
             lua_pushvalue(L, -1);
             lua_setfield(L, methods, sqn_op_list[op].name);
         }

@@ -27,7 +27,7 @@ static sqn_status take_entry(const char *path, const sqn_safetensors_entry *x, s
         return SQN_FAIL(e, SQN_FORMAT, "%s: tensor '%s' has %d dimensions, at most %d are read",
                         path, x->name, x->ndim, SQN_MAX_DIMS);
     if ((uintptr_t)x->data % sqn_dtype_size(x->dtype) != 0) {
-        *out = sqn_tensor_new(x->dtype, x->ndim, x->shape, e);
+        *out = sqn_tensor_new(SQN_CPU, x->dtype, x->ndim, x->shape, e);
         if (*out != NULL) memcpy(sqn_tensor_data(*out), x->data, x->bytes);
         return *out ? SQN_OK : SQN_NOMEM;
     }
@@ -95,7 +95,9 @@ static sqn_status write_all(lua_State *L, sqn_safetensors_writer *w, int keys, s
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, keys, (lua_Integer)sqn_safetensors_writer_order(w, i) + 1);
         lua_gettable(L, 2);
-        sqn_tensor *t = bind_check_tensor(L, -1), *flat = sqn_tensor_as(t, t->dtype, e);
+        sqn_tensor *t = bind_check_tensor(L, -1), *near = sqn_tensor_on(t, SQN_CPU, e);
+        sqn_tensor *flat = near ? sqn_tensor_as(near, t->dtype, e) : NULL;
+        sqn_tensor_release(near);
         sqn_status status =
             flat ? sqn_safetensors_writer_write(w, sqn_tensor_data(flat), sqn_tensor_bytes(flat), e)
                  : SQN_NOMEM;

@@ -110,10 +110,26 @@ static sqn_dtype option_dtype(lua_State *L, int idx, const char *absent) {
     sqn_dtype dtype = sqn_dtype_parse(name);
     if (dtype == SQN_DTYPE_COUNT)
         luaL_error(L, "no dtype '%s' (f32, bf16, f16, f64, i64, i32, u8)", name);
-    const char *device = bind_option_string(L, idx, "device", "cpu");
-    if (strcmp(device, "cpu") != 0)
-        luaL_error(L, "no device '%s': this build has only 'cpu'", device);
     return dtype;
+}
+
+int bind_option_device(lua_State *L, int idx) {
+    sqn_err e = SQN_ERR_INIT;
+    int device;
+    if (sqn_device_parse(bind_option_string(L, idx, "device", "cpu"), &device, &e) != SQN_OK)
+        bind_raise(L, &e);
+    return device;
+}
+
+sqn_tensor *bind_push_on_host(lua_State *L, sqn_tensor *t) {
+    sqn_err e = SQN_ERR_INIT;
+    if (sqn_tensor_device(t) == SQN_CPU) {
+        lua_pushnil(L);
+        return t;
+    }
+    bind_handle *h = bind_push_tensor(L);
+    if ((h->t = sqn_tensor_on(t, SQN_CPU, &e)) == NULL) bind_raise(L, &e);
+    return h->t;
 }
 
 static const char *const options[] = {"dtype",  "device", "requires_grad", "seed", "stream",
@@ -121,11 +137,12 @@ static const char *const options[] = {"dtype",  "device", "requires_grad", "seed
 
 /* Makes a tensor of that shape into a new handle on the top; retries once after a full collection.
  */
-static sqn_tensor *push_new(lua_State *L, sqn_dtype dtype, int ndim, const int64_t *shape) {
+static sqn_tensor *push_new(lua_State *L, int device, sqn_dtype dtype, int ndim,
+                            const int64_t *shape) {
     bind_handle *h = bind_push_tensor(L);
     for (int attempt = 0; h->t == NULL; attempt++) {
         sqn_err e = SQN_ERR_INIT;
-        h->t = sqn_tensor_new(dtype, ndim, shape, &e);
+        h->t = sqn_tensor_new(device, dtype, ndim, shape, &e);
         if (h->t != NULL) break;
         if (e.code != SQN_NOMEM || attempt > 0) bind_raise(L, &e);
         sqn_storage_flush_cache();
@@ -134,12 +151,24 @@ static sqn_tensor *push_new(lua_State *L, sqn_dtype dtype, int ndim, const int64
     return h->t;
 }
 
+/* The handle of t is on the top. */
 static int finish(lua_State *L, sqn_tensor *t, int opts) {
     t->requires_grad = bind_option_boolean(L, opts, "requires_grad", false);
     if (t->requires_grad && !sqn_dtype_is_float(t->dtype))
         return luaL_error(L, "%s tensors have no gradient", sqn_dtype_name(t->dtype));
     bind_settle_tensor(L, t);
     return 1;
+}
+
+/* The tensor of the handle on the top, now on that device. */
+static sqn_tensor *move(lua_State *L, int device) {
+    sqn_err e = SQN_ERR_INIT;
+    bind_handle *h = bind_check(L, -1, BIND_TENSOR);
+    sqn_tensor *before = h->t, *t = sqn_tensor_on(before, device, &e);
+    if (t == NULL) bind_raise(L, &e);
+    h->t = t;
+    sqn_tensor_release(before);
+    return t;
 }
 
 static int l_tensor(lua_State *L) {
@@ -149,9 +178,10 @@ static int l_tensor(lua_State *L) {
     sqn_dtype dtype = option_dtype(L, 2, "f32");
     if (!lua_istable(L, 1)) luaL_checknumber(L, 1);
     int ndim = table_shape(L, 1, shape);
-    sqn_tensor *t = push_new(L, dtype, ndim, shape);
+    const int device = bind_option_device(L, 2);
+    sqn_tensor *t = push_new(L, SQN_CPU, dtype, ndim, shape);
     fill_from(L, 1, t, 0, &at);
-    return finish(L, t, 2);
+    return finish(L, move(L, device), 2);
 }
 
 static sqn_tensor *push_shaped(lua_State *L, int opts) {
@@ -159,16 +189,15 @@ static sqn_tensor *push_shaped(lua_State *L, int opts) {
     lua_settop(L, opts); /* absent options must not be the handle that is pushed next */
     bind_options_check(L, opts, options);
     sqn_dtype dtype = option_dtype(L, opts, "f32");
+    const int device = bind_option_device(L, opts);
     int ndim = bind_check_integers(L, 1, shape, SQN_MAX_DIMS, "shape");
-    return push_new(L, dtype, ndim, shape);
+    return push_new(L, device, dtype, ndim, shape);
 }
 
 static int filled(lua_State *L, double value, int opts) {
     sqn_err e = SQN_ERR_INIT;
     sqn_tensor *t = push_shaped(L, opts);
-    if (value == 0)
-        memset(sqn_tensor_data(t), 0, sqn_tensor_bytes(t));
-    else if (sqn_tensor_fill(t, value, &e) != SQN_OK)
+    if ((value == 0 ? sqn_tensor_clear(t, &e) : sqn_tensor_fill(t, value, &e)) != SQN_OK)
         return bind_raise(L, &e);
     return finish(L, t, opts);
 }
@@ -187,9 +216,10 @@ static int l_arange(lua_State *L) { /* arange(first, last, opts): integers first
     lua_settop(L, 3);
     bind_options_check(L, 3, options);
     int64_t n = last < first ? 0 : last - first + 1;
-    sqn_tensor *t = push_new(L, option_dtype(L, 3, "i64"), 1, &n);
+    const int device = bind_option_device(L, 3);
+    sqn_tensor *t = push_new(L, SQN_CPU, option_dtype(L, 3, "i64"), 1, &n);
     for (int64_t i = 0; i < n; i++) sqn_tensor_set_integer(t, i, first + i);
-    return finish(L, t, 3);
+    return finish(L, move(L, device), 3);
 }
 
 /* ---- random numbers ---- */
@@ -255,11 +285,15 @@ static int l_grad_enabled(lua_State *L) {
     return 1;
 }
 
-/* Bytes of tensors: {live_bytes, peak_bytes, cached_bytes, live_blocks}; reset = true starts the
- * peak anew. */
+/* tensor_memory(reset, device): bytes of tensors, {live_bytes, peak_bytes, cached_bytes,
+ * live_blocks}; reset = true starts the peak anew. */
 static int l_tensor_memory(lua_State *L) {
-    sqn_storage_stats s = sqn_storage_get_stats();
-    if (lua_toboolean(L, 1)) sqn_storage_reset_peak();
+    sqn_err e = SQN_ERR_INIT;
+    int device;
+    if (sqn_device_parse(luaL_optstring(L, 2, "cpu"), &device, &e) != SQN_OK)
+        return bind_raise(L, &e);
+    sqn_storage_stats s = sqn_storage_get_stats(device);
+    if (lua_toboolean(L, 1)) sqn_storage_reset_peak(device);
     const struct {
         const char *name;
         int64_t value;
@@ -275,7 +309,47 @@ static int l_tensor_memory(lua_State *L) {
     return 1;
 }
 
+/* ---- devices ---- */
+
+static int l_devices(lua_State *L) { /* {{name, description, …}}, the cpu first */
+    char name[16];
+    lua_createtable(L, 1 + sqn_device_count(), 0);
+    for (int d = SQN_CPU; d < sqn_device_count(); d++) {
+        sqn_err e = SQN_ERR_INIT;
+        sqn_device_info info = {0};
+        if (d != SQN_CPU && sqn_backend_get()->info(d, &info, &e) != SQN_OK)
+            return bind_raise(L, &e);
+        lua_createtable(L, 0, 5);
+        lua_pushstring(L, sqn_device_name(d, name));
+        lua_setfield(L, -2, "name");
+        if (d != SQN_CPU) {
+            lua_pushstring(L, info.name);
+            lua_setfield(L, -2, "description");
+            lua_pushinteger(L, info.total_bytes);
+            lua_setfield(L, -2, "total_bytes");
+            lua_pushinteger(L, info.free_bytes);
+            lua_setfield(L, -2, "free_bytes");
+            lua_pushfstring(L, "%d.%d", info.major, info.minor);
+            lua_setfield(L, -2, "capability");
+        }
+        lua_rawseti(L, -2, d + 2);
+    }
+    return 1;
+}
+
+/* synchronize(device): waits until all that was asked of it is done. */
+static int l_synchronize(lua_State *L) {
+    sqn_err e = SQN_ERR_INIT;
+    int device;
+    if (sqn_device_parse(luaL_checkstring(L, 1), &device, &e) != SQN_OK ||
+        sqn_device_wait(device, &e) != SQN_OK)
+        return bind_raise(L, &e);
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
+    {"devices", l_devices},
+    {"synchronize", l_synchronize},
     {"tensor", l_tensor},
     {"zeros", l_zeros},
     {"ones", l_ones},

@@ -21,6 +21,11 @@ sqn_tensor *bind_check_tensor(lua_State *L, int idx);
 sqn_tensor *bind_test_tensor(lua_State *L, int idx); /* NULL if it is no live tensor [-0, +0, -] */
 /* The list of integers at idx into v; raises naming `what`. Returns the count. [-0, +0, e] */
 int bind_check_integers(lua_State *L, int idx, int64_t *v, int room, const char *what);
+/* The named device of the options at idx, or the cpu. [-0, +0, e] */
+int bind_option_device(lua_State *L, int idx);
+/* t's elements where the host reads them: t itself, or a copy in a new handle that is pushed, nil
+ * where none is needed. Borrowed from the handle. [-0, +1, e] */
+sqn_tensor *bind_push_on_host(lua_State *L, sqn_tensor *t);
 /* Element i of t = the number at idx; raises if t's dtype does not hold it. */
 void bind_set_number(lua_State *L, sqn_tensor *t, int64_t i, int idx);
 /* Accounts for the tensor's bytes and lets the collector work. The handle is on the top of the

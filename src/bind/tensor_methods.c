@@ -46,7 +46,7 @@ static int l_item(lua_State *L) {
     sqn_tensor *t = bind_check_tensor(L, 1);
     if (sqn_tensor_numel(t) != 1)
         return luaL_error(L, "item: %s is not one number", sqn_tensor_describe(t, text));
-    push_element(L, t, 0);
+    push_element(L, bind_push_on_host(L, t), 0);
     return 1;
 }
 
@@ -65,7 +65,7 @@ static void push_table(lua_State *L, const sqn_tensor *t, int dim, int64_t *at) 
 
 static int l_totable(lua_State *L) {
     int64_t at = 0;
-    push_table(L, bind_check_tensor(L, 1), 0, &at);
+    push_table(L, bind_push_on_host(L, bind_check_tensor(L, 1)), 0, &at);
     return 1;
 }
 
@@ -93,7 +93,7 @@ static int l_clone(lua_State *L) { /* a contiguous copy, off the tape */
     sqn_err e = SQN_ERR_INIT;
     sqn_tensor *t = bind_check_tensor(L, 1);
     bind_handle *h = bind_push_tensor(L);
-    if ((h->t = sqn_tensor_new(t->dtype, t->ndim, t->shape, &e)) == NULL ||
+    if ((h->t = sqn_tensor_new(sqn_tensor_device(t), t->dtype, t->ndim, t->shape, &e)) == NULL ||
         sqn_tensor_copy(h->t, t, false, &e) != SQN_OK)
         return bind_raise(L, &e);
     bind_settle_tensor(L, h->t);
@@ -143,7 +143,8 @@ static int l_index(lua_State *L) {
     } else if (strcmp(key, "dtype") == 0) {
         lua_pushstring(L, sqn_dtype_name(t->dtype));
     } else if (strcmp(key, "device") == 0) {
-        lua_pushliteral(L, "cpu");
+        char name[16];
+        lua_pushstring(L, sqn_device_name(sqn_tensor_device(t), name));
     } else if (strcmp(key, "ndim") == 0) {
         lua_pushinteger(L, t->ndim);
     } else if (strcmp(key, "version") == 0) {
@@ -162,10 +163,12 @@ static int l_index(lua_State *L) {
 static void check_grad(lua_State *L, const sqn_tensor *t, const sqn_tensor *g) {
     char s[96], u[96];
     sqn_dtype wanted = t->dtype == SQN_BF16 || t->dtype == SQN_F16 ? SQN_F32 : t->dtype;
-    if (!sqn_tensor_same_shape(g, t) || g->dtype != wanted || !sqn_tensor_is_contiguous(g) ||
-        g == t)
-        luaL_error(L, "%s is no gradient of %s: it wants that shape, %s, and elements in order",
-                   sqn_tensor_describe(g, s), sqn_tensor_describe(t, u), sqn_dtype_name(wanted));
+    if (!sqn_tensor_same_shape(g, t) || g->dtype != wanted ||
+        sqn_tensor_device(g) != sqn_tensor_device(t) || !sqn_tensor_is_contiguous(g) || g == t)
+        luaL_error(
+            L,
+            "%s is no gradient of %s: it wants that shape, %s, that device, and elements in order",
+            sqn_tensor_describe(g, s), sqn_tensor_describe(t, u), sqn_dtype_name(wanted));
 }
 
 static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
@@ -196,8 +199,14 @@ static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
 static sqn_tensor *push_operand(lua_State *L, int idx, const sqn_tensor *other) {
     sqn_err e = SQN_ERR_INIT;
     bind_handle *h = bind_push_tensor(L);
-    if ((h->t = sqn_tensor_new(other->dtype, 0, NULL, &e)) == NULL) bind_raise(L, &e);
+    if ((h->t = sqn_tensor_new(SQN_CPU, other->dtype, 0, NULL, &e)) == NULL) bind_raise(L, &e);
     bind_set_number(L, h->t, 0, idx);
+    sqn_tensor *number = h->t;
+    if ((h->t = sqn_tensor_on(number, sqn_tensor_device(other), &e)) == NULL) {
+        h->t = number;
+        bind_raise(L, &e);
+    }
+    sqn_tensor_release(number);
     return h->t;
 }
 
@@ -263,19 +272,20 @@ static void add_row(luaL_Buffer *b, const sqn_tensor *t, int64_t first, int64_t 
 }
 
 static int l_tostring(lua_State *L) {
-    char text[96];
+    char text[96], name[16];
     luaL_Buffer b;
     bind_handle *h = bind_test(L, 1, BIND_TENSOR);
     if (h == NULL || h->t == NULL) {
         lua_pushliteral(L, "tensor (closed)");
         return 1;
     }
-    const sqn_tensor *t = h->t;
+    const sqn_tensor *t = bind_push_on_host(L, h->t);
     int64_t count = sqn_tensor_numel(t), columns = t->ndim ? t->shape[t->ndim - 1] : 1;
     int64_t rows = columns ? count / columns : 0;
     luaL_buffinit(L, &b);
     luaL_addstring(&b, sqn_tensor_describe(t, text));
-    luaL_addstring(&b, " cpu");
+    luaL_addstring(&b, " ");
+    luaL_addstring(&b, sqn_device_name(sqn_tensor_device(h->t), name));
     int64_t bad = 0;
     for (int64_t i = 0; i < count && count <= 1 << 20 && sqn_dtype_is_float(t->dtype); i++)
         bad += isnan(sqn_tensor_get(t, i)) != 0;

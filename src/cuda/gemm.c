@@ -157,7 +157,8 @@ sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
             cublasLtMatmul(handle, d.desc, wide ? (const void *)&one_wide : &one, g->a, d.a, g->b,
                            d.b, wide ? (const void *)&beta_wide : &beta, g->c, d.c, g->c, d.c,
                            &c->algo, workspace, WORKSPACE,
-                           (cudaStream_t)stream) == CUBLAS_STATUS_SUCCESS)
+                           stream ? (cudaStream_t)stream : cudaStreamPerThread) ==
+                CUBLAS_STATUS_SUCCESS)
             status = SQN_OK;
     }
     close_descriptors(&d);

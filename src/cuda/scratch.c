@@ -1,24 +1,37 @@
-/* Scratch memory and copies in stream order, and the verdict of launches. */
+/* Scratch memory and copies in stream order, and the verdict of calls and launches. */
 #include <cuda_runtime_api.h>
+#include <stdio.h>
 
+#include "cuda/fault.h"
 #include "kernels/cuda/host.h"
+
+static __thread char text[200];
+
+const char *sqn_cuda_fault_text(void) { return text[0] ? text : "no fault is known"; }
+
+sqn_status sqn_cuda_verdict(cudaError_t status) {
+    if (status == cudaSuccess) return SQN_OK;
+    const int sticks = cudaGetLastError() == status && cudaPeekAtLastError() != cudaSuccess;
+    snprintf(text, sizeof text, "%s: %s%s", cudaGetErrorName(status), cudaGetErrorString(status),
+             sticks ? "; the card is lost to this process" : "");
+    return status == cudaErrorMemoryAllocation ? SQN_NOMEM : SQN_IO;
+}
 
 void *sqn_cuda_scratch(size_t bytes, void *stream) {
     void *p = NULL;
-    if (cudaMallocAsync(&p, bytes ? bytes : 1, (cudaStream_t)stream) == cudaSuccess) return p;
-    cudaGetLastError();
+    if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes ? bytes : 1, (cudaStream_t)stream)) == SQN_OK)
+        return p;
     return NULL;
 }
 
 void sqn_cuda_scratch_release(void *p, void *stream) {
-    if (p != NULL) cudaFreeAsync(p, (cudaStream_t)stream);
+    if (p != NULL) sqn_cuda_verdict(cudaFreeAsync(p, (cudaStream_t)stream));
 }
 
 static sqn_status copied(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                          void *stream) {
-    cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, (cudaStream_t)stream);
-    if (status == cudaSuccess) status = cudaStreamSynchronize((cudaStream_t)stream);
-    return status == cudaSuccess ? SQN_OK : SQN_MISUSE;
+    SQN_TRY(sqn_cuda_verdict(cudaMemcpyAsync(to, from, bytes, kind, (cudaStream_t)stream)));
+    return sqn_cuda_verdict(cudaStreamSynchronize((cudaStream_t)stream));
 }
 
 sqn_status sqn_cuda_read(void *host, const void *device, size_t bytes, void *stream) {
@@ -29,9 +42,4 @@ sqn_status sqn_cuda_write(void *device, const void *host, size_t bytes, void *st
     return copied(device, host, bytes, cudaMemcpyHostToDevice, stream);
 }
 
-sqn_status sqn_cuda_launched(void) {
-    const cudaError_t status = cudaGetLastError();
-    return status == cudaSuccess                 ? SQN_OK
-           : status == cudaErrorMemoryAllocation ? SQN_NOMEM
-                                                 : SQN_MISUSE;
-}
+sqn_status sqn_cuda_launched(void) { return sqn_cuda_verdict(cudaGetLastError()); }

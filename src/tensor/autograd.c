@@ -135,7 +135,8 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fr
     *fresh = false;
     if (leaf == NULL) return SQN_OK;
     if (leaf->grad == NULL) {
-        leaf->grad = sqn_tensor_new(grad_dtype(leaf), leaf->ndim, leaf->shape, e);
+        leaf->grad =
+            sqn_tensor_new(sqn_tensor_device(leaf), grad_dtype(leaf), leaf->ndim, leaf->shape, e);
         if (leaf->grad == NULL) return SQN_NOMEM;
         leaf->grad_stale = true;
     }
@@ -158,7 +159,8 @@ static sqn_status add_to_leaf(sqn_tensor *leaf, sqn_tensor *d, sqn_err *e) {
         leaf->grad = d;
         return SQN_OK;
     } else {
-        leaf->grad = sqn_tensor_new(grad_dtype(leaf), leaf->ndim, leaf->shape, e);
+        leaf->grad =
+            sqn_tensor_new(sqn_tensor_device(leaf), grad_dtype(leaf), leaf->ndim, leaf->shape, e);
         status = leaf->grad ? sqn_tensor_copy(leaf->grad, d, false, e) : SQN_NOMEM;
     }
     sqn_tensor_release(d);
@@ -173,7 +175,7 @@ static sqn_status add_to_node(sqn_node *n, int j, sqn_tensor *d, sqn_err *e) {
     }
     sqn_status status = SQN_OK;
     if (n->dout[j]->references > 1 || n->dout[j]->storage->references > 1) {
-        sqn_tensor *own = sqn_tensor_new(d->dtype, d->ndim, d->shape, e);
+        sqn_tensor *own = sqn_tensor_new(sqn_tensor_device(d), d->dtype, d->ndim, d->shape, e);
         status = own ? sqn_tensor_copy(own, n->dout[j], false, e) : SQN_NOMEM;
         sqn_tensor_release(n->dout[j]);
         n->dout[j] = own;
@@ -311,7 +313,7 @@ sqn_status sqn_backward_run(sqn_tensor *x, sqn_tensor *seed, sqn_err *e) {
     if (seed != NULL && !sqn_tensor_same_shape(x, seed))
         return SQN_FAIL(e, SQN_MISUSE, "backward: the gradient given has another shape than %s",
                         sqn_tensor_describe(x, text));
-    sqn_tensor *d = sqn_tensor_new(x->dtype, x->ndim, x->shape, e);
+    sqn_tensor *d = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
     if (d == NULL) return SQN_NOMEM;
     sqn_status status = seed ? sqn_tensor_copy(d, seed, false, e) : sqn_tensor_fill(d, 1.0, e);
     if (status != SQN_OK) {

@@ -8,9 +8,12 @@ static sqn_status attention_back(sqn_node *n, sqn_tensor *const dout[], sqn_tens
                                  sqn_err *e) {
     for (int j = 0; j < 3; j++) {
         const sqn_tensor *x = n->saved[j];
-        if ((din[j] = sqn_tensor_zeros(x->dtype, x->ndim, x->shape, e)) == NULL) return SQN_NOMEM;
+        if ((din[j] = sqn_tensor_zeros(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e)) ==
+            NULL)
+            return SQN_NOMEM;
     }
     const sqn_tensor *q = n->saved[0], *k = n->saved[1];
+    const int device = sqn_tensor_device(q);
     sqn_k_attention_grad a = {.dtype = q->dtype,
                               .segments = n->saved[6]->shape[0],
                               .heads = q->shape[1],
@@ -18,9 +21,9 @@ static sqn_status attention_back(sqn_node *n, sqn_tensor *const dout[], sqn_tens
                               .dim = q->shape[2],
                               .queries = q->shape[0],
                               .keys = k->shape[0],
-                              .q_start = sqn_tensor_data(n->saved[5]),
-                              .k_row = sqn_tensor_data(n->saved[6]),
-                              .k_len = sqn_tensor_data(n->saved[7]),
+                              .q_start = sqn_tensor_data_on(n->saved[5], device),
+                              .k_row = sqn_tensor_data_on(n->saved[6], device),
+                              .k_len = sqn_tensor_data_on(n->saved[7], device),
                               .q = sqn_tensor_data(q),
                               .k = sqn_tensor_data(k),
                               .v = sqn_tensor_data(n->saved[2]),
@@ -76,20 +79,25 @@ static sqn_status find_segments(sqn_call *c, segments *s, sqn_err *e) {
                  (keys == NULL) == (lengths == NULL);
     if (!lists || n < 1)
         return sqn_op_fail(c, e, "rows is [n+1], keys and lengths are [n] and come together");
-    s->starts =
-        rows ? sqn_op_index(c, rows, INT64_MAX, 0, e) : sqn_tensor_zeros(SQN_I64, 1, &two, e);
+    s->starts = rows ? sqn_op_index(c, rows, INT64_MAX, 0, SQN_CPU, e)
+                     : sqn_tensor_zeros(SQN_CPU, SQN_I64, 1, &two, e);
     if (s->starts == NULL) return e->code;
     int64_t *start = sqn_tensor_data(s->starts);
     if (rows == NULL) start[1] = queries;
-    s->key_rows = keys ? sqn_op_index(c, keys, INT64_MAX, 0, e) : sqn_tensor_new(SQN_I64, 1, &n, e);
-    s->key_counts =
-        lengths ? sqn_op_index(c, lengths, INT64_MAX, 0, e) : sqn_tensor_new(SQN_I64, 1, &n, e);
+    s->key_rows = keys ? sqn_op_index(c, keys, INT64_MAX, 0, SQN_CPU, e)
+                       : sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
+    s->key_counts = lengths ? sqn_op_index(c, lengths, INT64_MAX, 0, SQN_CPU, e)
+                            : sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
     if (s->key_rows == NULL || s->key_counts == NULL) return e->code;
     for (int64_t i = 0; i < n && keys == NULL; i++) {
         ((int64_t *)sqn_tensor_data(s->key_rows))[i] = start[i];
         ((int64_t *)sqn_tensor_data(s->key_counts))[i] = start[i + 1] - start[i];
     }
-    return check_segments(c, s, queries, c->arg[1].t->shape[0], e);
+    SQN_TRY(check_segments(c, s, queries, c->arg[1].t->shape[0], e));
+    const int device = sqn_tensor_device(c->arg[0].t);
+    SQN_TRY(sqn_tensor_mirror(s->starts, device, e));
+    SQN_TRY(sqn_tensor_mirror(s->key_rows, device, e));
+    return sqn_tensor_mirror(s->key_counts, device, e);
 }
 
 static sqn_status check_shapes(sqn_call *c, sqn_err *e) {
@@ -118,12 +126,14 @@ sqn_status sqn_op_attention(sqn_call *c, sqn_err *e) {
         if ((x[j] = sqn_tensor_as(in[j], in[j]->dtype, e)) == NULL) goto fail;
     }
     const sqn_tensor *q = x[0];
+    const int device = sqn_tensor_device(q);
     double scale = c->arg[8].f != 0 ? c->arg[8].f : 1.0 / __builtin_sqrt((double)q->shape[2]);
     SQN_GOTO(sqn_node_new(&node, c->name, attention_back, 3, in, e));
     if (node != NULL) SQN_GOTO(check_apart(c, &s, e));
     status = SQN_NOMEM;
-    if ((y = sqn_tensor_new(q->dtype, 3, q->shape, e)) == NULL) goto fail;
-    if (node != NULL && (lse = sqn_tensor_new(sqn_accumulator(q->dtype), 2, q->shape, e)) == NULL)
+    if ((y = sqn_tensor_new(sqn_tensor_device(q), q->dtype, 3, q->shape, e)) == NULL) goto fail;
+    if (node != NULL &&
+        (lse = sqn_tensor_new(device, sqn_accumulator(q->dtype), 2, q->shape, e)) == NULL)
         goto fail;
     sqn_k_attention k = {.dtype = q->dtype,
                          .segments = s.key_rows->shape[0],
@@ -132,9 +142,9 @@ sqn_status sqn_op_attention(sqn_call *c, sqn_err *e) {
                          .dim = q->shape[2],
                          .queries = q->shape[0],
                          .keys = x[1]->shape[0],
-                         .q_start = sqn_tensor_data(s.starts),
-                         .k_row = sqn_tensor_data(s.key_rows),
-                         .k_len = sqn_tensor_data(s.key_counts),
+                         .q_start = sqn_tensor_data_on(s.starts, device),
+                         .k_row = sqn_tensor_data_on(s.key_rows, device),
+                         .k_len = sqn_tensor_data_on(s.key_counts, device),
                          .q = sqn_tensor_data(q),
                          .k = sqn_tensor_data(x[1]),
                          .v = sqn_tensor_data(x[2]),

@@ -6,10 +6,11 @@ sqn_status sqn_op_eigh(sqn_call *c, sqn_err *e) {
     sqn_tensor *in = c->arg[0].t, *x = NULL, *values = NULL, *vectors = NULL;
     if (in->dtype != SQN_F64 || in->ndim != 2 || in->shape[0] != in->shape[1])
         return sqn_op_fail(c, e, "x is f64 [n, n], got %s", sqn_tensor_describe(in, text));
+    const int device = sqn_tensor_device(in);
     sqn_status status = SQN_NOMEM;
-    if ((x = sqn_tensor_new(SQN_F64, 2, in->shape, e)) == NULL ||
-        (values = sqn_tensor_new(SQN_F64, 1, in->shape, e)) == NULL ||
-        (vectors = sqn_tensor_new(SQN_F64, 2, in->shape, e)) == NULL)
+    if ((x = sqn_tensor_new(device, SQN_F64, 2, in->shape, e)) == NULL ||
+        (values = sqn_tensor_new(device, SQN_F64, 1, in->shape, e)) == NULL ||
+        (vectors = sqn_tensor_new(device, SQN_F64, 2, in->shape, e)) == NULL)
         goto fail;
     SQN_GOTO(sqn_tensor_copy(x, in, false, e));
     sqn_k_eigh k = {in->shape[0], sqn_tensor_data(x), sqn_tensor_data(values),

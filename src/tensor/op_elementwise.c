@@ -15,7 +15,8 @@ sqn_status sqn_op_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tens
         for (int j = 0; j < k; j++) outer *= now->shape[j];
         for (int j = k + 1; j < now->ndim; j++) inner *= now->shape[j];
         reduced[k] = 1;
-        sqn_tensor *next = sqn_tensor_new(now->dtype, now->ndim, reduced, e);
+        sqn_tensor *next =
+            sqn_tensor_new(sqn_tensor_device(now), now->dtype, now->ndim, reduced, e);
         sqn_status status = SQN_NOMEM;
         if (next != NULL) {
             sqn_k_reduce r = {SQN_REDUCE_SUM,        now->dtype, outer,
@@ -40,7 +41,8 @@ sqn_status sqn_op_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tens
 
 static sqn_status map_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
     sqn_tensor *x = n->saved[0], *y = n->saved[1];
-    din[0] = sqn_tensor_new(dout[0]->dtype, dout[0]->ndim, dout[0]->shape, e);
+    din[0] = sqn_tensor_new(sqn_tensor_device(dout[0]), dout[0]->dtype, dout[0]->ndim,
+                            dout[0]->shape, e);
     if (din[0] == NULL) return SQN_NOMEM;
     sqn_k_map_grad k = {(sqn_map)n->i[0],
                         dout[0]->dtype,
@@ -68,11 +70,16 @@ static sqn_status map(sqn_call *c, sqn_map op, double alpha, double beta, sqn_er
     sqn_node *node = NULL;
     SQN_TRY(sqn_op_float(c, c->arg[0].t, e));
     sqn_tensor *x = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e);
-    sqn_tensor *y = x ? sqn_tensor_new(x->dtype, x->ndim, x->shape, e) : NULL;
+    sqn_tensor *y = x ? sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e) : NULL;
     sqn_status status = SQN_NOMEM;
     if (y == NULL) goto fail;
-    sqn_k_map k = {op,    x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x), sqn_tensor_data(y),
-                   alpha, beta};
+    sqn_k_map k = {.op = op,
+                   .dtype = x->dtype,
+                   .n = sqn_tensor_numel(x),
+                   .x = sqn_tensor_data(x),
+                   .y = sqn_tensor_data(y),
+                   .alpha = alpha,
+                   .beta = beta};
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(x)->map(&k, NULL), c->name, x, e));
     SQN_GOTO(sqn_node_new(&node, c->name, map_back, 1, &c->arg[0].t, e));
     if (node != NULL) {
@@ -140,7 +147,7 @@ static sqn_status zip_kernel(const char *name, sqn_zip op, const sqn_tensor *a, 
 
 static sqn_tensor *zipped(const char *name, sqn_zip op, const sqn_tensor *a, const sqn_tensor *b,
                           const sqn_tensor *like, sqn_dtype dtype, sqn_err *e) {
-    sqn_tensor *y = sqn_tensor_new(dtype, like->ndim, like->shape, e);
+    sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(a), dtype, like->ndim, like->shape, e);
     if (y != NULL && zip_kernel(name, op, a, b, y, e) != SQN_OK) {
         sqn_tensor_release(y);
         return NULL;
@@ -159,14 +166,7 @@ static sqn_status chosen_back(sqn_node *n, sqn_tensor *d, int which, sqn_tensor 
     sqn_status status = SQN_NOMEM;
     if (mask == NULL) goto fail;
     if (which == 0) {
-        sqn_k_map flip = {SQN_MAP_AFFINE,
-                          d->dtype,
-                          sqn_tensor_numel(mask),
-                          sqn_tensor_data(mask),
-                          sqn_tensor_data(mask),
-                          -1,
-                          1};
-        SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(d)->map(&flip, NULL), n->op, d, e));
+        SQN_GOTO(sqn_op_affine_into(n->op, mask, -1, 1, NULL, mask, e));
     }
     status = SQN_NOMEM;
     g = zipped(n->op, SQN_ZIP_MUL, d, mask, d, d->dtype, e);
@@ -203,16 +203,12 @@ static sqn_tensor *pair_grad(sqn_node *n, sqn_tensor *d, int which, sqn_err *e) 
     }
     }
     if (n->i[0] == SQN_ZIP_SUB && which == 0) return sqn_tensor_retain(d);
-    sqn_tensor *negative = sqn_tensor_new(d->dtype, d->ndim, d->shape, e);
+    sqn_tensor *negative = sqn_tensor_new(sqn_tensor_device(d), d->dtype, d->ndim, d->shape, e);
     if (negative != NULL) {
-        sqn_k_map k = {SQN_MAP_NEG,
-                       d->dtype,
-                       sqn_tensor_numel(d),
-                       sqn_tensor_data(d),
-                       sqn_tensor_data(negative),
-                       0,
-                       0};
-        sqn_tensor_kernels(d)->map(&k, NULL);
+        if (sqn_op_affine_into(n->op, d, -1, 0, NULL, negative, e) != SQN_OK) {
+            sqn_tensor_release(negative);
+            negative = NULL;
+        }
     }
     if (n->i[0] == SQN_ZIP_DIV) sqn_tensor_release(d);
     return negative;
@@ -258,7 +254,8 @@ static sqn_status zip(sqn_call *c, sqn_zip op, sqn_err *e) {
     sqn_node *node = NULL;
     SQN_TRY(sqn_op_same_dtype(c, a, b, e));
     SQN_TRY(broadcast_shape(c, a, b, &ndim, shape, e));
-    sqn_tensor *y = sqn_tensor_new(compares ? SQN_U8 : a->dtype, ndim, shape, e);
+    sqn_tensor *y =
+        sqn_tensor_new(sqn_tensor_device(a), compares ? SQN_U8 : a->dtype, ndim, shape, e);
     if (y == NULL) return SQN_NOMEM;
     sqn_status status = zip_kernel(c->name, op, a, b, y, e);
     if (status == SQN_OK && !compares)
@@ -300,7 +297,7 @@ ZIP_OP(le, LE)
 
 static sqn_status dropped(const char *name, sqn_tensor *x, sqn_tensor **y, double p,
                           const int64_t key[3], sqn_err *e) {
-    *y = sqn_tensor_new(x->dtype, x->ndim, x->shape, e);
+    *y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
     if (*y == NULL) return SQN_NOMEM;
     sqn_k_dropout k = {x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x), sqn_tensor_data(*y),
                        p,        (uint64_t)key[0],    (uint64_t)key[1],   (uint64_t)key[2]};

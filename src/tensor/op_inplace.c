@@ -22,11 +22,7 @@ sqn_status sqn_op_scale_(sqn_call *c, sqn_err *e) {
     sqn_tensor *x = c->arg[0].t;
     SQN_TRY(sqn_op_float(c, x, e));
     if (!sqn_tensor_is_contiguous(x)) return sqn_op_fail(c, e, "the elements do not lie in order");
-    sqn_k_map k = {
-        SQN_MAP_AFFINE, x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x), sqn_tensor_data(x),
-        c->arg[1].f,    0};
-    x->storage->version++;
-    return gives(c, sqn_kernel_result(sqn_tensor_kernels(x)->map(&k, NULL), c->name, x, e));
+    return gives(c, sqn_op_affine_into(c->name, x, c->arg[1].f, 0, NULL, x, e));
 }
 
 /* adamw_ and adamw8_: where their arguments after the five lists of tensors stand. */
@@ -100,19 +96,41 @@ static sqn_status adamw(sqn_call *c, int lists, sqn_err *e) {
 sqn_status sqn_op_adamw_(sqn_call *c, sqn_err *e) { return adamw(c, ADAMW_LISTS, e); }
 sqn_status sqn_op_adamw8_(sqn_call *c, sqn_err *e) { return adamw(c, ADAMW8_LISTS, e); }
 
-sqn_status sqn_op_global_norm(sqn_call *c, sqn_err *e) {
-    double sum = 0;
+/* y = sqrt(sum of x), f64. */
+static sqn_status root_of_sum(const char *name, const sqn_tensor *x, sqn_tensor *y, sqn_err *e) {
+    sqn_k_map root = {.op = SQN_MAP_SQRT,
+                      .dtype = SQN_F64,
+                      .n = 1,
+                      .x = sqn_tensor_data(y),
+                      .y = sqn_tensor_data(y)};
+    SQN_TRY(sqn_op_total(name, x, y, e));
+    return sqn_kernel_result(sqn_tensor_kernels(y)->map(&root, NULL), name, y, e);
+}
+
+/* squares[i] (f64, on the first tensor's device) = the sum of the squares of tensor i. */
+static sqn_status sums_of_squares(sqn_call *c, sqn_tensor *squares, sqn_err *e) {
     for (int64_t i = 0; i < c->arg[0].count; i++) {
         sqn_tensor *x = c->arg[0].list[i];
-        double one = 0;
         SQN_TRY(sqn_op_float(c, x, e));
+        SQN_TRY(sqn_op_same_device(c, squares, x, e));
         if (!sqn_tensor_is_contiguous(x))
             return sqn_op_fail(c, e, "tensor %lld does not lie in order", (long long)i + 1);
-        sqn_k_norm_sq k = {x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x), &one};
+        sqn_k_norm_sq k = {x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x),
+                           (double *)sqn_tensor_data(squares) + i};
         SQN_TRY(sqn_kernel_result(sqn_tensor_kernels(x)->norm_sq(&k, NULL), c->name, x, e));
-        sum += one;
     }
-    sqn_tensor *y = sqn_tensor_new(SQN_F64, 0, NULL, e);
-    if (y != NULL) sqn_tensor_set(y, 0, sqrt(sum));
-    return sqn_op_result(c, NULL, 0, y);
+    return SQN_OK;
+}
+
+sqn_status sqn_op_global_norm(sqn_call *c, sqn_err *e) {
+    int64_t n = c->arg[0].count;
+    const int device = n > 0 ? sqn_tensor_device(c->arg[0].list[0]) : SQN_CPU;
+    sqn_tensor *squares = sqn_tensor_new(device, SQN_F64, 1, &n, e);
+    sqn_tensor *y = sqn_tensor_new(device, SQN_F64, 0, NULL, e);
+    sqn_status status = squares && y ? sums_of_squares(c, squares, e) : SQN_NOMEM;
+    if (status == SQN_OK) status = root_of_sum(c->name, squares, y, e);
+    sqn_tensor_release(squares);
+    if (status == SQN_OK) return sqn_op_result(c, NULL, 0, y);
+    sqn_tensor_release(y);
+    return status;
 }

@@ -12,8 +12,10 @@ static sqn_status rms_norm_back(sqn_node *n, sqn_tensor *const dout[], sqn_tenso
     if (dout[0] == NULL) { /* only h was used */
         dx = sqn_tensor_retain(dout[1]);
     } else {
-        if ((dx = sqn_tensor_new(h->dtype, h->ndim, h->shape, e)) == NULL) goto fail;
-        if (n->needs[1] && (dw = sqn_tensor_new(sqn_accumulator(w->dtype), 1, &width, e)) == NULL)
+        if ((dx = sqn_tensor_new(sqn_tensor_device(h), h->dtype, h->ndim, h->shape, e)) == NULL)
+            goto fail;
+        if (n->needs[1] && (dw = sqn_tensor_new(sqn_tensor_device(w), sqn_accumulator(w->dtype), 1,
+                                                &width, e)) == NULL)
             goto fail;
         sqn_k_rms_norm_grad k = {.dtype = h->dtype,
                                  .rows = rows,
@@ -63,11 +65,13 @@ sqn_status sqn_op_rms_norm(sqn_call *c, sqn_err *e) {
     sqn_status status = SQN_NOMEM;
     if ((x = sqn_tensor_as(in[0], in[0]->dtype, e)) == NULL ||
         (w = sqn_tensor_as(in[1], x->dtype, e)) == NULL ||
-        (y = sqn_tensor_new(x->dtype, x->ndim, x->shape, e)) == NULL ||
-        (inv = sqn_tensor_new(sqn_accumulator(x->dtype), 1, rows ? &rows : &one, e)) == NULL)
+        (y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e)) == NULL ||
+        (inv = sqn_tensor_new(sqn_tensor_device(x), sqn_accumulator(x->dtype), 1,
+                              rows ? &rows : &one, e)) == NULL)
         goto fail;
-    if (in[2] != NULL && ((r = sqn_tensor_as(in[2], x->dtype, e)) == NULL ||
-                          (h = sqn_tensor_new(x->dtype, x->ndim, x->shape, e)) == NULL))
+    if (in[2] != NULL &&
+        ((r = sqn_tensor_as(in[2], x->dtype, e)) == NULL ||
+         (h = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e)) == NULL))
         goto fail;
     sqn_k_rms_norm k = {.dtype = x->dtype,
                         .rows = rows,
@@ -113,7 +117,7 @@ fail:
 
 static sqn_status rotate(const char *name, sqn_tensor *x, sqn_tensor *positions, sqn_tensor *cosine,
                          sqn_tensor *sine, bool backward, sqn_tensor **y, sqn_err *e) {
-    *y = sqn_tensor_new(x->dtype, x->ndim, x->shape, e);
+    *y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
     if (*y == NULL) return SQN_NOMEM;
     sqn_k_rope k = {x->dtype,
                     x->shape[0],
@@ -123,7 +127,7 @@ static sqn_status rotate(const char *name, sqn_tensor *x, sqn_tensor *positions,
                     sqn_tensor_data(*y),
                     sqn_tensor_data(cosine),
                     sqn_tensor_data(sine),
-                    sqn_tensor_data(positions),
+                    sqn_tensor_data_on(positions, sqn_tensor_device(x)),
                     backward};
     return sqn_kernel_result(sqn_tensor_kernels(x)->rope(&k, NULL), name, x, e);
 }
@@ -157,7 +161,8 @@ sqn_status sqn_op_rope(sqn_call *c, sqn_err *e) {
     SQN_TRY(check_rope(c, in[0], e));
     SQN_TRY(check_rope(c, in[1], e));
     sqn_status status = SQN_MISUSE;
-    if ((positions = sqn_op_index(c, c->arg[2].t, c->arg[3].t->shape[0], 0, e)) == NULL)
+    if ((positions = sqn_op_index(c, c->arg[2].t, c->arg[3].t->shape[0], 0,
+                                  sqn_tensor_device(in[0]), e)) == NULL)
         return e->code;
     for (int j = 0; j < 2; j++) {
         status = SQN_NOMEM;
@@ -190,7 +195,8 @@ static sqn_status swiglu_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
                               sqn_err *e) {
     sqn_tensor *gate = n->saved[0], *up = n->saved[1];
     for (int j = 0; j < 2; j++)
-        if ((din[j] = sqn_tensor_new(gate->dtype, gate->ndim, gate->shape, e)) == NULL)
+        if ((din[j] = sqn_tensor_new(sqn_tensor_device(gate), gate->dtype, gate->ndim, gate->shape,
+                                     e)) == NULL)
             return SQN_NOMEM;
     sqn_k_swiglu_grad k = {gate->dtype,
                            sqn_tensor_numel(gate),
@@ -214,7 +220,8 @@ sqn_status sqn_op_swiglu(sqn_call *c, sqn_err *e) {
     sqn_status status = SQN_NOMEM;
     if ((gate = sqn_tensor_as(in[0], in[0]->dtype, e)) == NULL ||
         (up = sqn_tensor_as(in[1], gate->dtype, e)) == NULL ||
-        (y = sqn_tensor_new(gate->dtype, gate->ndim, gate->shape, e)) == NULL)
+        (y = sqn_tensor_new(sqn_tensor_device(gate), gate->dtype, gate->ndim, gate->shape, e)) ==
+            NULL)
         goto fail;
     sqn_k_swiglu k = {gate->dtype, sqn_tensor_numel(gate), sqn_tensor_data(gate),
                       sqn_tensor_data(up), sqn_tensor_data(y)};

@@ -42,21 +42,13 @@ static sqn_status check(sqn_call *c, sqn_tensor *const in[INPUTS], sizes *s, sqn
     return SQN_OK;
 }
 
-/* x = factor x */
-static sqn_status scale(const char *name, sqn_tensor *x, double factor, sqn_err *e) {
-    sqn_k_map k = {
-        SQN_MAP_AFFINE, x->dtype, sqn_tensor_numel(x), sqn_tensor_data(x), sqn_tensor_data(x),
-        factor,         0};
-    return sqn_kernel_result(sqn_tensor_kernels(x)->map(&k, NULL), name, x, e);
-}
-
 /* *y (owned) = drop(x) as `dtype`; x itself where there is nothing to do. */
 static sqn_status dropped(const char *name, sqn_tensor *x, sqn_dtype dtype, double p,
                           const int64_t key[3], sqn_tensor **y, sqn_err *e) {
     *y = sqn_tensor_as(x, dtype, e);
     if (*y == NULL) return SQN_NOMEM;
     if (p == 0) return SQN_OK;
-    sqn_tensor *out = sqn_tensor_new(dtype, x->ndim, x->shape, e);
+    sqn_tensor *out = sqn_tensor_new(sqn_tensor_device(x), dtype, x->ndim, x->shape, e);
     sqn_status status = SQN_NOMEM;
     if (out != NULL) {
         sqn_k_dropout k = {dtype, sqn_tensor_numel(x), sqn_tensor_data(*y), sqn_tensor_data(out),
@@ -73,7 +65,7 @@ static sqn_tensor *sum_new(const sqn_tensor *x, int64_t width, sqn_err *e) {
     int64_t shape[SQN_MAX_DIMS];
     memcpy(shape, x->shape, sizeof shape);
     shape[x->ndim - 1] = width;
-    return sqn_tensor_new(sqn_accumulator(x->dtype), x->ndim, shape, e);
+    return sqn_tensor_new(sqn_tensor_device(x), sqn_accumulator(x->dtype), x->ndim, shape, e);
 }
 
 /* *sum (owned) rounded to dtype, in place of the pointer. */
@@ -115,7 +107,8 @@ static sqn_status base_grads(sqn_node *node, sqn_tensor *d, int64_t rows, sqn_te
     if (node->needs[W])
         SQN_TRY(sqn_weight_grad(node, W, node->op, d, node->saved[X], rows, &din[W], e));
     if (!node->needs[BIAS]) return SQN_OK;
-    if ((din[BIAS] = sqn_tensor_new(d->dtype, 1, &n, e)) == NULL) return SQN_NOMEM;
+    if ((din[BIAS] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, 1, &n, e)) == NULL)
+        return SQN_NOMEM;
     sqn_k_reduce k = {
         SQN_REDUCE_SUM, d->dtype, 1, rows, n, sqn_tensor_data(d), sqn_tensor_data(din[BIAS]), 1.0};
     return sqn_kernel_result(sqn_tensor_kernels(d)->reduce(&k, NULL), node->op, d, e);
@@ -134,10 +127,10 @@ static sqn_status lora_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor
     if ((wide = sqn_tensor_as(d, a->dtype, e)) == NULL) return SQN_NOMEM;
     if (node->needs[B]) SQN_GOTO(sqn_weight_grad(node, B, node->op, wide, u, rows, &din[B], e));
     if (node->needs[X] || node->needs[A]) {
-        if ((v = sqn_tensor_new(a->dtype, 2, shape, e)) == NULL) goto fail;
+        if ((v = sqn_tensor_new(sqn_tensor_device(a), a->dtype, 2, shape, e)) == NULL) goto fail;
         SQN_GOTO(
             sqn_product_2d(node->op, wide, false, b, false, NULL, v, false, rows, shape[1], n, e));
-        SQN_GOTO(scale(node->op, v, node->f[0], e));
+        SQN_GOTO(sqn_op_affine_into(node->op, v, node->f[0], 0, NULL, v, e));
     }
     if (node->needs[A]) {
         SQN_GOTO(dropped(node->op, x, a->dtype, node->f[1], node->i, &kept, e));
@@ -158,13 +151,13 @@ static sqn_status forward(sqn_call *c, const sizes *s, sqn_tensor *const t[INPUT
     const int64_t key[3] = {c->arg[7].i, c->arg[8].i, c->arg[9].i}, shape[2] = {s->rows, s->r};
     sqn_tensor *kept = NULL;
     sqn_status status = SQN_NOMEM;
-    if ((*u = sqn_tensor_new(t[A]->dtype, 2, shape, e)) == NULL ||
+    if ((*u = sqn_tensor_new(sqn_tensor_device(t[A]), t[A]->dtype, 2, shape, e)) == NULL ||
         (*y = sum_new(t[X], s->n, e)) == NULL)
         return SQN_NOMEM;
     SQN_GOTO(dropped(c->name, t[X], t[A]->dtype, c->arg[6].f, key, &kept, e));
     SQN_GOTO(
         sqn_product_2d(c->name, kept, false, t[A], true, NULL, *u, false, s->rows, s->r, s->k, e));
-    SQN_GOTO(scale(c->name, *u, c->arg[5].f, e));
+    SQN_GOTO(sqn_op_affine_into(c->name, *u, c->arg[5].f, 0, NULL, *u, e));
     SQN_GOTO(sqn_product_2d(c->name, t[X], false, t[W], true, t[BIAS], *y, false, s->rows, s->n,
                             s->k, e));
     SQN_GOTO(

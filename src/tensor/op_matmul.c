@@ -74,7 +74,8 @@ static sqn_status matmul_back(sqn_node *node, sqn_tensor *const dout[], sqn_tens
     for (int which = 0; which < 2; which++) {
         if (!node->needs[which]) continue;
         const sqn_tensor *in = which ? b : a;
-        sqn_tensor *g = din[which] = sqn_tensor_new(in->dtype, in->ndim, in->shape, e);
+        sqn_tensor *g = din[which] =
+            sqn_tensor_new(sqn_tensor_device(in), in->dtype, in->ndim, in->shape, e);
         if (g == NULL) return SQN_NOMEM;
         bool summed = in->ndim == 2 && batch > 1;
         int64_t rows = which ? k : m, cols = which ? n : k, inner = which ? m : n;
@@ -115,7 +116,7 @@ sqn_status sqn_op_matmul(sqn_call *c, sqn_err *e) {
     sqn_status status = SQN_NOMEM;
     if ((a = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e)) == NULL ||
         (b = sqn_tensor_as(c->arg[1].t, a->dtype, e)) == NULL ||
-        (y = sqn_tensor_new(a->dtype, s.ndim, s.out, e)) == NULL)
+        (y = sqn_tensor_new(sqn_tensor_device(a), a->dtype, s.ndim, s.out, e)) == NULL)
         goto fail;
     sqn_k_matmul k = {.dtype = a->dtype,
                       .c_dtype = a->dtype,
@@ -159,7 +160,7 @@ sqn_status sqn_weight_grad(sqn_node *node, int input, const char *name, const sq
     bool fresh;
     SQN_TRY(sqn_node_leaf_grad(node, input, &grad, &fresh, e));
     if (grad == NULL) {
-        grad = *out = sqn_tensor_new(d->dtype, 2, shape, e);
+        grad = *out = sqn_tensor_new(sqn_tensor_device(d), d->dtype, 2, shape, e);
         if (grad == NULL) return SQN_NOMEM;
         fresh = true;
     }
@@ -175,12 +176,14 @@ static sqn_status linear_back(sqn_node *node, sqn_tensor *const dout[], sqn_tens
         int64_t shape[SQN_MAX_DIMS];
         memcpy(shape, d->shape, sizeof shape);
         shape[d->ndim - 1] = k;
-        if ((din[0] = sqn_tensor_new(d->dtype, d->ndim, shape, e)) == NULL) return SQN_NOMEM;
+        if ((din[0] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, d->ndim, shape, e)) == NULL)
+            return SQN_NOMEM;
         SQN_TRY(sqn_product_2d(node->op, d, false, w, false, NULL, din[0], false, rows, k, n, e));
     }
     if (node->needs[1]) SQN_TRY(sqn_weight_grad(node, 1, node->op, d, x, rows, &din[1], e));
     if (node->inputs > 2 && node->needs[2]) {
-        if ((din[2] = sqn_tensor_new(d->dtype, 1, &n, e)) == NULL) return SQN_NOMEM;
+        if ((din[2] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, 1, &n, e)) == NULL)
+            return SQN_NOMEM;
         sqn_k_reduce r = {SQN_REDUCE_SUM,          d->dtype, 1, rows, n, sqn_tensor_data(d),
                           sqn_tensor_data(din[2]), 1.0};
         SQN_TRY(sqn_kernel_result(sqn_tensor_kernels(d)->reduce(&r, NULL), node->op, d, e));
@@ -210,7 +213,7 @@ sqn_status sqn_op_linear(sqn_call *c, sqn_err *e) {
     if ((x = sqn_tensor_as(in[0], in[0]->dtype, e)) == NULL ||
         (w = sqn_tensor_as(in[1], x->dtype, e)) == NULL ||
         (in[2] != NULL && (b = sqn_tensor_as(in[2], x->dtype, e)) == NULL) ||
-        (y = sqn_tensor_new(x->dtype, x->ndim, shape, e)) == NULL)
+        (y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, shape, e)) == NULL)
         goto fail;
     SQN_GOTO(sqn_product_2d(c->name, x, false, w, true, b, y, false, rows, n, k, e));
     SQN_GOTO(sqn_node_new(&node, c->name, linear_back, in[2] ? 3 : 2, in, e));

@@ -40,10 +40,11 @@ static sqn_status gradient_of(sqn_node *n, int input, const sqn_tensor *x, sqn_t
     if (!n->needs[input]) return SQN_OK;
     SQN_TRY(sqn_node_leaf_grad(n, input, &grad, &fresh, e));
     if (grad == NULL) {
-        grad = *own = sqn_tensor_zeros(sqn_accumulator(x->dtype), x->ndim, x->shape, e);
+        grad = *own =
+            sqn_tensor_zeros(sqn_tensor_device(x), sqn_accumulator(x->dtype), x->ndim, x->shape, e);
         if (grad == NULL) return SQN_NOMEM;
     } else if (fresh) {
-        memset(sqn_tensor_data(grad), 0, sqn_tensor_bytes(grad));
+        SQN_TRY(sqn_tensor_clear(grad, e));
     }
     grad->storage->version++;
     *data = sqn_tensor_data(grad);
@@ -107,24 +108,37 @@ static sqn_status check(sqn_call *c, sqn_tensor *const in[5], const sqn_tensor *
     return SQN_OK;
 }
 
-/* Places by expert; owned. */
-static sqn_status group(sqn_call *c, const sqn_tensor *index, int64_t experts, sqn_tensor **order,
-                        sqn_tensor **start, sqn_err *e) {
+/* +1: i64, contiguous. A router's choice on a card stays there: the host would have to wait for it,
+ * and the kernel passes over ids that no expert has. */
+static sqn_tensor *expert_ids(sqn_call *c, const sqn_tensor *x, int64_t experts, sqn_err *e) {
+    sqn_tensor *ids = c->arg[3].t;
+    if (ids->dtype == SQN_I64 && sqn_tensor_device(ids) != SQN_CPU &&
+        sqn_tensor_device(ids) == sqn_tensor_device(x))
+        return sqn_tensor_as(ids, SQN_I64, e);
+    return sqn_op_index(c, ids, experts, -1, sqn_tensor_device(x), e);
+}
+
+/* Places by expert on x's device, owned; *pairs: how many have one, or at most have one. */
+static sqn_status group(sqn_call *c, const sqn_tensor *x, const sqn_tensor *index, int64_t experts,
+                        sqn_tensor **order, sqn_tensor **start, int64_t *pairs, sqn_err *e) {
+    const int device = sqn_tensor_device(x);
     int64_t places = sqn_tensor_numel(index), starts = experts + 1;
-    if ((*order = sqn_tensor_new(SQN_I64, 1, &places, e)) == NULL ||
-        (*start = sqn_tensor_new(SQN_I64, 1, &starts, e)) == NULL)
+    if ((*order = sqn_tensor_new(device, SQN_I64, 1, &places, e)) == NULL ||
+        (*start = sqn_tensor_new(device, SQN_I64, 1, &starts, e)) == NULL)
         return SQN_NOMEM;
-    sqn_k_moe_group k = {places, experts, sqn_tensor_data(index), sqn_tensor_data(*order),
-                         sqn_tensor_data(*start)};
-    return sqn_kernel_result(sqn_tensor_kernels(index)->moe_group(&k, NULL), c->name, index, e);
+    sqn_k_moe_group k = {places, experts, sqn_tensor_data_on(index, device),
+                         sqn_tensor_data(*order), sqn_tensor_data(*start)};
+    SQN_TRY(sqn_kernel_result(sqn_tensor_kernels(x)->moe_group(&k, NULL), c->name, index, e));
+    *pairs = device == SQN_CPU ? ((const int64_t *)sqn_tensor_data(*start))[experts] : places;
+    return SQN_OK;
 }
 
 /* y in the accumulator type, holding base or 0; owned. */
 static sqn_tensor *sum_of(const sqn_tensor *x, const sqn_tensor *base, int64_t out, sqn_err *e) {
     int64_t shape[2] = {x->shape[0], out};
     sqn_dtype wide = sqn_accumulator(x->dtype);
-    if (base == NULL) return sqn_tensor_zeros(wide, 2, shape, e);
-    sqn_tensor *y = sqn_tensor_new(wide, 2, shape, e);
+    if (base == NULL) return sqn_tensor_zeros(sqn_tensor_device(x), wide, 2, shape, e);
+    sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(x), wide, 2, shape, e);
     if (y == NULL || sqn_tensor_copy(y, base, false, e) == SQN_OK) return y;
     sqn_tensor_release(y);
     return NULL;
@@ -139,15 +153,15 @@ sqn_status sqn_op_moe_lora(sqn_call *c, sqn_err *e) {
     sqn_status status = SQN_NOMEM;
     for (int i = 0; i < 4; i++)
         if ((use[i] = sqn_tensor_as(in[i], in[i]->dtype, e)) == NULL) goto fail;
-    if ((index = sqn_op_index(c, c->arg[3].t, in[1]->shape[0], -1, e)) == NULL) {
+    if ((index = expert_ids(c, in[0], in[1]->shape[0], e)) == NULL) {
         status = e->code;
         goto fail;
     }
-    SQN_GOTO(group(c, index, in[1]->shape[0], &order, &start, e));
-    const int64_t pairs = ((const int64_t *)sqn_tensor_data(start))[in[1]->shape[0]];
-    const int64_t kept[2] = {pairs, in[1]->shape[1]};
+    int64_t kept[2] = {0, in[1]->shape[1]};
+    SQN_GOTO(group(c, use[0], index, in[1]->shape[0], &order, &start, &kept[0], e));
     status = SQN_NOMEM;
-    if ((h = sqn_tensor_new(sqn_accumulator(in[0]->dtype), 2, kept, e)) == NULL ||
+    if ((h = sqn_tensor_new(sqn_tensor_device(in[0]), sqn_accumulator(in[0]->dtype), 2, kept, e)) ==
+            NULL ||
         (sum = sum_of(use[0], in[4], in[2]->shape[1], e)) == NULL)
         goto fail;
     sqn_k_moe_lora k = args_of(use[0], use[1], use[2], use[3], order, start, &d);

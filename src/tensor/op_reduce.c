@@ -36,22 +36,14 @@ static sqn_status reduce(const char *name, sqn_reduce op, const span *s, sqn_ten
 /* node->i: outer, n, inner; f[0] the scale; saved[0] carries the input's shape. */
 static sqn_status sum_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
     const sqn_tensor *like = n->saved[0], *d = dout[0];
-    din[0] = sqn_tensor_new(d->dtype, like->ndim, like->shape, e);
+    din[0] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, like->ndim, like->shape, e);
     if (din[0] == NULL) return SQN_NOMEM;
     int64_t shape[3] = {n->i[0], n->i[1], n->i[2]}, narrow[3] = {n->i[2], 0, 1};
     sqn_tensor *to = sqn_tensor_view(din[0], 3, shape, NULL, 0, e);
     sqn_tensor *from = to ? sqn_tensor_view(d, 3, shape, narrow, d->offset, e) : NULL;
     sqn_status status = from ? sqn_tensor_copy(to, from, false, e) : SQN_NOMEM;
-    if (status == SQN_OK && n->f[0] != 1.0) {
-        sqn_k_map k = {SQN_MAP_AFFINE,
-                       d->dtype,
-                       sqn_tensor_numel(din[0]),
-                       sqn_tensor_data(din[0]),
-                       sqn_tensor_data(din[0]),
-                       n->f[0],
-                       0};
-        status = sqn_kernel_result(sqn_tensor_kernels(d)->map(&k, NULL), n->op, d, e);
-    }
+    if (status == SQN_OK && n->f[0] != 1.0)
+        status = sqn_op_affine_into(n->op, din[0], n->f[0], 0, NULL, din[0], e);
     sqn_tensor_release(from);
     sqn_tensor_release(to);
     return status;
@@ -66,7 +58,9 @@ static sqn_status sum(sqn_call *c, bool mean, sqn_err *e) {
     double scale = mean ? 1.0 / (double)s.n : 1.0;
     sqn_tensor *x = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e);
     sqn_status status = SQN_NOMEM;
-    if (x == NULL || (y = sqn_tensor_new(x->dtype, s.ndim, s.shape, e)) == NULL) goto fail;
+    if (x == NULL ||
+        (y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, s.ndim, s.shape, e)) == NULL)
+        goto fail;
     SQN_GOTO(reduce(c->name, SQN_REDUCE_SUM, &s, x, scale, y, e));
     SQN_GOTO(sqn_node_new(&node, c->name, sum_back, 1, &c->arg[0].t, e));
     if (node != NULL) {
@@ -89,19 +83,28 @@ fail:
 sqn_status sqn_op_sum(sqn_call *c, sqn_err *e) { return sum(c, false, e); }
 sqn_status sqn_op_mean(sqn_call *c, sqn_err *e) { return sum(c, true, e); }
 
-/* saved[0]: the input's shape; saved[1]: where the chosen ones stood (i64). */
+/* saved[0]: the input's shape; saved[1]: where the chosen ones stood (i64). On the host: no model's
+ * training step takes a maximum. */
 static sqn_status extreme_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
                                sqn_err *e) {
-    const sqn_tensor *like = n->saved[0], *place = n->saved[1];
-    din[0] = sqn_tensor_zeros(dout[0]->dtype, like->ndim, like->shape, e);
-    if (din[0] == NULL) return SQN_NOMEM;
-    int64_t inner = n->i[2];
-    for (int64_t i = 0, count = n->i[0] * inner; i < count; i++) {
-        int64_t chosen = sqn_tensor_get_integer(place, i);
-        sqn_tensor_set(din[0], (i / inner * n->i[1] + chosen) * inner + i % inner,
-                       sqn_tensor_get(dout[0], i));
+    const sqn_tensor *like = n->saved[0];
+    const int device = sqn_tensor_device(dout[0]);
+    sqn_tensor *d = sqn_tensor_on(dout[0], SQN_CPU, e);
+    sqn_tensor *where = sqn_tensor_on(n->saved[1], SQN_CPU, e);
+    sqn_tensor *dx = sqn_tensor_zeros(SQN_CPU, dout[0]->dtype, like->ndim, like->shape, e);
+    if (d != NULL && where != NULL && dx != NULL) {
+        int64_t inner = n->i[2];
+        for (int64_t i = 0, count = n->i[0] * inner; i < count; i++) {
+            int64_t chosen = sqn_tensor_get_integer(where, i);
+            sqn_tensor_set(dx, (i / inner * n->i[1] + chosen) * inner + i % inner,
+                           sqn_tensor_get(d, i));
+        }
+        din[0] = sqn_tensor_on(dx, device, e);
     }
-    return SQN_OK;
+    sqn_tensor_release(dx);
+    sqn_tensor_release(where);
+    sqn_tensor_release(d);
+    return din[0] ? SQN_OK : e->code;
 }
 
 static sqn_status extreme(sqn_call *c, bool maximum, sqn_err *e) {
@@ -113,23 +116,19 @@ static sqn_status extreme(sqn_call *c, bool maximum, sqn_err *e) {
     if (s.n == 0) return sqn_op_fail(c, e, "of nothing");
     sqn_tensor *x = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e);
     sqn_status status = SQN_NOMEM;
-    if (x == NULL || (y = sqn_tensor_new(x->dtype, s.ndim, s.shape, e)) == NULL) goto fail;
+    if (x == NULL ||
+        (y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, s.ndim, s.shape, e)) == NULL)
+        goto fail;
     SQN_GOTO(reduce(c->name, maximum ? SQN_REDUCE_MAX : SQN_REDUCE_MIN, &s, x, 1.0, y, e));
     SQN_GOTO(sqn_node_new(&node, c->name, extreme_back, 1, &c->arg[0].t, e));
     if (node != NULL) { /* the smallest stands where the largest of -x stands */
         status = SQN_NOMEM;
         if ((like = sqn_op_shape_only(x, e)) == NULL ||
-            (place = sqn_tensor_new(SQN_I64, s.ndim, s.shape, e)) == NULL ||
-            (flipped = sqn_tensor_new(x->dtype, x->ndim, x->shape, e)) == NULL)
+            (place = sqn_tensor_new(sqn_tensor_device(x), SQN_I64, s.ndim, s.shape, e)) == NULL ||
+            (flipped = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e)) ==
+                NULL)
             goto fail;
-        sqn_k_map k = {SQN_MAP_AFFINE,
-                       x->dtype,
-                       sqn_tensor_numel(x),
-                       sqn_tensor_data(x),
-                       sqn_tensor_data(flipped),
-                       maximum ? 1 : -1,
-                       0};
-        SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(x)->map(&k, NULL), c->name, x, e));
+        SQN_GOTO(sqn_op_affine_into(c->name, x, maximum ? 1 : -1, 0, NULL, flipped, e));
         SQN_GOTO(reduce(c->name, SQN_REDUCE_ARGMAX, &s, flipped, 1.0, place, e));
         sqn_node_save(node, like);
         sqn_node_save(node, place);
@@ -157,7 +156,7 @@ sqn_status sqn_op_argmax(sqn_call *c, sqn_err *e) {
     SQN_TRY(find_span(c, 1, &s, e));
     if (s.n == 0) return sqn_op_fail(c, e, "of nothing");
     sqn_tensor *x = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e);
-    sqn_tensor *y = x ? sqn_tensor_new(SQN_I64, s.ndim, s.shape, e) : NULL;
+    sqn_tensor *y = x ? sqn_tensor_new(sqn_tensor_device(x), SQN_I64, s.ndim, s.shape, e) : NULL;
     sqn_status status = y ? reduce(c->name, SQN_REDUCE_ARGMAX, &s, x, 1.0, y, e) : SQN_NOMEM;
     sqn_tensor_release(x);
     if (status == SQN_OK) return sqn_op_result(c, NULL, 0, y);
@@ -177,7 +176,7 @@ static sqn_status softmax_back(sqn_node *node, sqn_tensor *const dout[], sqn_ten
     sqn_tensor *y = node->saved[0];
     int64_t rows, n;
     last_dim(y, &rows, &n);
-    din[0] = sqn_tensor_new(y->dtype, y->ndim, y->shape, e);
+    din[0] = sqn_tensor_new(sqn_tensor_device(y), y->dtype, y->ndim, y->shape, e);
     if (din[0] == NULL) return SQN_NOMEM;
     sqn_k_softmax_grad k = {y->dtype,
                             rows,
@@ -195,7 +194,9 @@ static sqn_status softmax(sqn_call *c, bool log, sqn_err *e) {
     SQN_TRY(sqn_op_float(c, c->arg[0].t, e));
     sqn_tensor *x = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e);
     sqn_status status = SQN_NOMEM;
-    if (x == NULL || (y = sqn_tensor_new(x->dtype, x->ndim, x->shape, e)) == NULL) goto fail;
+    if (x == NULL ||
+        (y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e)) == NULL)
+        goto fail;
     int64_t rows, n;
     last_dim(x, &rows, &n);
     sqn_k_softmax k = {x->dtype, rows, n, sqn_tensor_data(x), sqn_tensor_data(y), log};
@@ -227,7 +228,8 @@ static sqn_status topk_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor
     int64_t shape[SQN_MAX_DIMS], k = places->shape[places->ndim - 1], n = node->i[0];
     memcpy(shape, places->shape, sizeof shape);
     shape[places->ndim - 1] = n;
-    if ((din[0] = sqn_tensor_new(d->dtype, d->ndim, shape, e)) == NULL) return SQN_NOMEM;
+    if ((din[0] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, d->ndim, shape, e)) == NULL)
+        return SQN_NOMEM;
     sqn_k_topk_grad args = {d->dtype,
                             sqn_tensor_numel(places) / k,
                             n,
@@ -250,8 +252,9 @@ sqn_status sqn_op_topk(sqn_call *c, sqn_err *e) {
     shape[x0->ndim - 1] = k;
     sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
     sqn_status status = SQN_NOMEM;
-    if (x == NULL || (values = sqn_tensor_new(x->dtype, x->ndim, shape, e)) == NULL ||
-        (places = sqn_tensor_new(SQN_I64, x->ndim, shape, e)) == NULL)
+    if (x == NULL ||
+        (values = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, shape, e)) == NULL ||
+        (places = sqn_tensor_new(sqn_tensor_device(x), SQN_I64, x->ndim, shape, e)) == NULL)
         goto fail;
     sqn_k_topk args = {
         x->dtype, rows, n, k, sqn_tensor_data(x), sqn_tensor_data(values), sqn_tensor_data(places)};

@@ -29,10 +29,11 @@ static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *i
     }
     memcpy(shape, lead_shape, (size_t)lead * sizeof *shape);
     memcpy(shape + lead, x->shape + 1, (size_t)(x->ndim - 1) * sizeof *shape);
-    sqn_tensor *y = sqn_tensor_new(x->dtype, ndim, shape, e);
+    sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, ndim, shape, e);
     if (y == NULL) return NULL;
     sqn_k_gather_rows k = {sqn_tensor_numel(index), row_size(x) * (int64_t)sqn_dtype_size(x->dtype),
-                           sqn_tensor_data(x), sqn_tensor_data(index), sqn_tensor_data(y)};
+                           sqn_tensor_data(x), sqn_tensor_data_on(index, sqn_tensor_device(x)),
+                           sqn_tensor_data(y)};
     if (sqn_kernel_result(sqn_tensor_kernels(x)->gather_rows(&k, NULL), name, x, e) == SQN_OK)
         return y;
     sqn_tensor_release(y);
@@ -41,10 +42,15 @@ static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *i
 
 static sqn_status scatter(const char *name, const sqn_tensor *x, const sqn_tensor *index,
                           sqn_tensor *y, bool add, sqn_err *e) {
-    sqn_k_scatter_rows k = {
-        x->dtype,    y->dtype,           sqn_tensor_numel(index), row_size(y),
-        y->shape[0], sqn_tensor_data(x), sqn_tensor_data(index),  sqn_tensor_data(y),
-        add};
+    sqn_k_scatter_rows k = {x->dtype,
+                            y->dtype,
+                            sqn_tensor_numel(index),
+                            row_size(y),
+                            y->shape[0],
+                            sqn_tensor_data(x),
+                            sqn_tensor_data_on(index, sqn_tensor_device(x)),
+                            sqn_tensor_data(y),
+                            add};
     y->storage->version++;
     return sqn_kernel_result(sqn_tensor_kernels(x)->scatter_rows(&k, NULL), name, x, e);
 }
@@ -57,16 +63,18 @@ static sqn_status without_padding(const char *name, sqn_tensor *d, const sqn_ten
     int64_t n = sqn_tensor_numel(index), count = 0, flat[2] = {n, 0};
     for (int64_t i = 0; i < n; i++) count += v[i] != padding;
     flat[1] = n ? sqn_tensor_numel(d) / n : 0;
-    sqn_tensor *place = sqn_tensor_new(SQN_I64, 1, &count, e);
+    sqn_tensor *place = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &count, e);
     sqn_tensor *matrix = sqn_tensor_view(d, 2, flat, NULL, d->offset, e);
-    *kept = sqn_tensor_new(SQN_I64, 1, &count, e);
+    *kept = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &count, e);
     if (place != NULL && matrix != NULL && *kept != NULL) {
         for (int64_t i = 0, at = 0; i < n; i++) {
             if (v[i] == padding) continue;
             ((int64_t *)sqn_tensor_data(place))[at] = i;
             ((int64_t *)sqn_tensor_data(*kept))[at++] = v[i];
         }
-        *rows = gathered(name, matrix, place, 1, &count, e);
+        if (sqn_tensor_mirror(place, sqn_tensor_device(d), e) == SQN_OK &&
+            sqn_tensor_mirror(*kept, sqn_tensor_device(d), e) == SQN_OK)
+            *rows = gathered(name, matrix, place, 1, &count, e);
     }
     sqn_tensor_release(matrix);
     sqn_tensor_release(place);
@@ -81,10 +89,11 @@ static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
     bool fresh;
     SQN_TRY(sqn_node_leaf_grad(n, 0, &grad, &fresh, e));
     if (grad == NULL) {
-        grad = din[0] = sqn_tensor_zeros(dout[0]->dtype, (int)n->f[0], n->i, e);
+        grad = din[0] =
+            sqn_tensor_zeros(sqn_tensor_device(dout[0]), dout[0]->dtype, (int)n->f[0], n->i, e);
         if (grad == NULL) return SQN_NOMEM;
     } else if (fresh) {
-        memset(sqn_tensor_data(grad), 0, sqn_tensor_bytes(grad));
+        SQN_TRY(sqn_tensor_clear(grad, e));
     }
     if (n->f[1] < 0) return scatter(n->op, dout[0], n->saved[0], grad, true, e);
     sqn_tensor *rows = NULL, *kept = NULL;
@@ -103,7 +112,9 @@ static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, int64_t p
     if (x0->ndim < 1) return sqn_op_fail(c, e, "rows of a single number");
     sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
     sqn_status status = e->code ? e->code : SQN_MISUSE;
-    if (x == NULL || (index = sqn_op_index(c, ids, x->shape[0], 0, e)) == NULL) goto fail;
+    if (x == NULL ||
+        (index = sqn_op_index(c, ids, x->shape[0], 0, sqn_tensor_device(x), e)) == NULL)
+        goto fail;
     y = gathered(c->name, x, index, ids->ndim, ids->shape, e);
     if (y == NULL) goto fail;
     SQN_GOTO(sqn_node_new(&node, c->name, gather_back, 1, &x0, e));
@@ -146,8 +157,9 @@ sqn_status sqn_op_scatter_rows(sqn_call *c, sqn_err *e) {
     shape[0] = c->arg[2].i;
     sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
     sqn_status status = SQN_MISUSE;
-    if (x == NULL || (index = sqn_op_index(c, c->arg[1].t, shape[0], 0, e)) == NULL ||
-        (y = sqn_tensor_zeros(x->dtype, x->ndim, shape, e)) == NULL)
+    if (x == NULL ||
+        (index = sqn_op_index(c, c->arg[1].t, shape[0], 0, sqn_tensor_device(x), e)) == NULL ||
+        (y = sqn_tensor_zeros(sqn_tensor_device(x), x->dtype, x->ndim, shape, e)) == NULL)
         goto fail;
     SQN_GOTO(scatter(c->name, x, index, y, true, e));
     SQN_GOTO(sqn_node_new(&node, c->name, scatter_back, 1, &x0, e));
@@ -167,7 +179,7 @@ sqn_status sqn_op_write_rows_(sqn_call *c, sqn_err *e) {
         return sqn_op_fail(c, e, "%s does not fit into %s", sqn_tensor_describe(c->arg[2].t, s),
                            sqn_tensor_describe(x, t));
     sqn_status status = SQN_MISUSE;
-    if ((index = sqn_op_index(c, c->arg[1].t, x->shape[0], 0, e)) == NULL ||
+    if ((index = sqn_op_index(c, c->arg[1].t, x->shape[0], 0, sqn_tensor_device(x), e)) == NULL ||
         (rows = sqn_tensor_as(c->arg[2].t, x->dtype, e)) == NULL)
         goto fail;
     SQN_GOTO(scatter(c->name, rows, index, x, false, e));

@@ -18,7 +18,7 @@ static sqn_status take(sqn_call *c, int at, int64_t want, int64_t limit, sqn_ten
     if (x == NULL) return SQN_OK;
     if (want >= 0 && sqn_tensor_numel(x) != want)
         return sqn_op_fail(c, e, "a list of %lld numbers is wanted", (long long)want);
-    *out = sqn_op_index(c, x, limit, 0, e);
+    *out = sqn_op_index(c, x, limit, 0, sqn_tensor_device(c->arg[0].t), e);
     return *out ? SQN_OK : e->code;
 }
 
@@ -40,14 +40,15 @@ static sqn_status take_seen(sqn_call *c, int at, int64_t rows, int64_t vocab, co
 static sqn_status run(sqn_call *c, sqn_k_sample *k, const context *x, sqn_tensor *out, sqn_err *e) {
     sqn_tensor *logits = sqn_tensor_as(c->arg[0].t, c->arg[0].t->dtype, e);
     if (logits == NULL) return SQN_NOMEM;
+    const int device = sqn_tensor_device(logits);
     k->dtype = logits->dtype;
     k->rows = logits->shape[0];
     k->n = logits->shape[1];
     k->logits = sqn_tensor_data(logits);
-    k->seen = x->seen ? sqn_tensor_data(x->seen) : NULL;
-    k->seen_start = x->seen_rows ? sqn_tensor_data(x->seen_rows) : NULL;
-    k->streams = x->streams ? sqn_tensor_data(x->streams) : NULL;
-    k->offsets = x->offsets ? sqn_tensor_data(x->offsets) : NULL;
+    k->seen = x->seen ? sqn_tensor_data_on(x->seen, device) : NULL;
+    k->seen_start = x->seen_rows ? sqn_tensor_data_on(x->seen_rows, device) : NULL;
+    k->streams = x->streams ? sqn_tensor_data_on(x->streams, device) : NULL;
+    k->offsets = x->offsets ? sqn_tensor_data_on(x->offsets, device) : NULL;
     sqn_status status =
         sqn_kernel_result(sqn_tensor_kernels(logits)->sample(k, NULL), c->name, logits, e);
     sqn_tensor_release(logits);
@@ -81,7 +82,7 @@ sqn_status sqn_op_sample(sqn_call *c, sqn_err *e) {
     SQN_TRY(check_logits(c, &k, e));
     int64_t rows = a[0].t->shape[0], vocab = a[0].t->shape[1];
     context x = {0};
-    sqn_tensor *ids = sqn_tensor_new(SQN_I64, 1, &rows, e);
+    sqn_tensor *ids = sqn_tensor_new(sqn_tensor_device(a[0].t), SQN_I64, 1, &rows, e);
     sqn_status status = ids ? take(c, 6, rows, INT64_MAX, &x.streams, e) : SQN_NOMEM;
     if (status == SQN_OK) status = take(c, 7, rows, INT64_MAX, &x.offsets, e);
     if (status == SQN_OK) status = take_seen(c, 8, rows, vocab, &x, e);
@@ -100,7 +101,7 @@ sqn_status sqn_op_probabilities(sqn_call *c, sqn_err *e) {
         .temperature = a[1].f, .top_k = a[2].i, .top_p = a[3].f, .repetition_penalty = a[4].f};
     SQN_TRY(check_logits(c, &k, e));
     context x = {0};
-    sqn_tensor *out = sqn_tensor_new(SQN_F32, 2, a[0].t->shape, e);
+    sqn_tensor *out = sqn_tensor_new(sqn_tensor_device(a[0].t), SQN_F32, 2, a[0].t->shape, e);
     sqn_status status =
         out ? take_seen(c, 5, a[0].t->shape[0], a[0].t->shape[1], &x, e) : SQN_NOMEM;
     if (status == SQN_OK) {

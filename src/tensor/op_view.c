@@ -163,7 +163,7 @@ static sqn_status narrow_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
     int ndim = (int)n->f[0], dim = (int)n->f[1];
     int64_t first = (int64_t)n->f[2], part[SQN_MAX_DIMS];
     bool selected = n->f[3] != 0;
-    sqn_tensor *d = sqn_tensor_zeros(dout[0]->dtype, ndim, n->i, e);
+    sqn_tensor *d = sqn_tensor_zeros(sqn_tensor_device(dout[0]), dout[0]->dtype, ndim, n->i, e);
     if (d == NULL) return SQN_NOMEM;
     memcpy(part, n->i, sizeof part);
     part[dim] = selected ? 1 : dout[0]->shape[dim];
@@ -217,19 +217,35 @@ sqn_status sqn_op_select(sqn_call *c, sqn_err *e) {
     return narrowed(c, c->arg[0].t, dim, c->arg[2].i - 1, 1, true, e);
 }
 
+/* node->i: the input's dtype and device. */
 static sqn_status to_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
-    din[0] = sqn_tensor_as(dout[0], (sqn_dtype)n->i[0], e);
-    return din[0] ? SQN_OK : SQN_NOMEM;
+    sqn_tensor *d = sqn_tensor_as(dout[0], (sqn_dtype)n->i[0], e);
+    din[0] = d ? sqn_tensor_on(d, (int)n->i[1], e) : NULL;
+    sqn_tensor_release(d);
+    return din[0] ? SQN_OK : e->code;
+}
+
+/* A word of the call: a dtype or a device. */
+static sqn_status read_target(const sqn_call *c, const char *word, sqn_dtype *dtype, int *device,
+                              sqn_err *e) {
+    const sqn_dtype named = sqn_dtype_parse(word);
+    if (named != SQN_DTYPE_COUNT) {
+        *dtype = named;
+        return SQN_OK;
+    }
+    if (strncmp(word, "cpu", 3) == 0 || strncmp(word, "cuda", 4) == 0)
+        return sqn_device_parse(word, device, e);
+    return sqn_op_fail(c, e, "no dtype '%s' (f32, bf16, f16, f64, i64, i32, u8)", word);
 }
 
 sqn_status sqn_op_to(sqn_call *c, sqn_err *e) {
     sqn_tensor *x = c->arg[0].t;
-    sqn_dtype dtype = sqn_dtype_parse(c->arg[1].text);
-    if (dtype == SQN_DTYPE_COUNT)
-        return sqn_op_fail(c, e, "no dtype '%s' (f32, bf16, f16, f64, i64, i32, u8)",
-                           c->arg[1].text);
-    int64_t from = x->dtype;
-    sqn_tensor *y = sqn_tensor_new(dtype, x->ndim, x->shape, e);
+    sqn_dtype dtype = x->dtype;
+    int device = sqn_tensor_device(x);
+    for (int at = 1; at <= 2; at++)
+        if (c->arg[at].present) SQN_TRY(read_target(c, c->arg[at].text, &dtype, &device, e));
+    const int64_t from[2] = {x->dtype, sqn_tensor_device(x)};
+    sqn_tensor *y = sqn_tensor_new(device, dtype, x->ndim, x->shape, e);
     if (y == NULL) return SQN_NOMEM;
     sqn_status status = sqn_tensor_copy(y, x, false, e);
     if (status != SQN_OK) {
@@ -237,7 +253,7 @@ sqn_status sqn_op_to(sqn_call *c, sqn_err *e) {
         return status;
     }
     if (!sqn_dtype_is_float(dtype)) return sqn_op_result(c, NULL, 0, y);
-    return finish(c, to_back, x, y, &from, 1, e);
+    return finish(c, to_back, x, y, from, 2, e);
 }
 
 static sqn_status cat_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
@@ -278,8 +294,8 @@ sqn_status sqn_op_cat(sqn_call *c, sqn_err *e) {
     memcpy(shape, list[0]->shape, sizeof shape);
     shape[dim] = total;
     sqn_status status = SQN_NOMEM;
-    y = sqn_tensor_new(list[0]->dtype, list[0]->ndim, shape, e);
-    sizes = sqn_tensor_new(SQN_I64, 1, &count, e);
+    y = sqn_tensor_new(sqn_tensor_device(list[0]), list[0]->dtype, list[0]->ndim, shape, e);
+    sizes = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &count, e);
     if (y == NULL || sizes == NULL) goto fail;
     int64_t at = 0;
     for (int64_t k = 0; k < count; k++) {

@@ -57,11 +57,21 @@ sqn_status sqn_op_fail(const sqn_call *c, sqn_err *e, const char *format, ...)
 sqn_status sqn_op_float(const sqn_call *c, const sqn_tensor *x,
                         sqn_err *e); /* f32, bf16 or f64, or an error */
 sqn_status sqn_op_same_dtype(const sqn_call *c, const sqn_tensor *a, const sqn_tensor *b,
-                             sqn_err *e);
+                             sqn_err *e); /* and one device */
+sqn_status sqn_op_same_device(const sqn_call *c, const sqn_tensor *a, const sqn_tensor *b,
+                              sqn_err *e);
 sqn_status sqn_op_dim(const sqn_call *c, const sqn_tensor *x, int64_t dim, int *out, sqn_err *e);
 sqn_dtype sqn_accumulator(sqn_dtype t); /* f64 for f64, else f32 */
-/* +1: i64, contiguous; every value in [0, limit) or equal to `also` (say -100). */
-sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, sqn_err *e);
+/* +1: i64, contiguous, on the host with a mirror on `device`; every value in [0, limit) or equal to
+ * `also` (say -100). */
+sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, int device,
+                         sqn_err *e);
+/* y = alpha factor x + beta, contiguous; factor: one number of x's accumulator type on its device,
+ * or NULL for 1. y may be x. */
+sqn_status sqn_op_affine_into(const char *name, const sqn_tensor *x, double alpha, double beta,
+                              const sqn_tensor *factor, sqn_tensor *y, sqn_err *e);
+/* y, one number of x's dtype, = the sum of a contiguous x. */
+sqn_status sqn_op_total(const char *name, const sqn_tensor *x, sqn_tensor *y, sqn_err *e);
 /* +1: a tensor of x's shape over one byte: keeps a shape for backward without its bytes. */
 sqn_tensor *sqn_op_shape_only(const sqn_tensor *x, sqn_err *e);
 /* Sums d over the dimensions that broadcasting added, down to `shape` (op_elementwise.c). *out is

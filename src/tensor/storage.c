@@ -28,6 +28,9 @@ static struct {
     int64_t live, peak, cached, blocks;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+enum { CARDS = 64 };
+static struct { int64_t live, peak, blocks; } card[CARDS]; /* under pool.lock */
+
 static const size_t huge_page = (size_t)2 << 20, huge_from = (size_t)4 << 20;
 static const size_t mapped_from = (size_t)256 << 10;
 static const int64_t cache_floor = (int64_t)64 << 20;
@@ -134,22 +137,56 @@ static void give_block(void *p, size_t bytes) {
     pthread_mutex_unlock(&pool.lock);
 }
 
+static void count_card(int device, int64_t bytes, int64_t blocks) {
+    pthread_mutex_lock(&pool.lock);
+    card[device].live += bytes;
+    card[device].blocks += blocks;
+    if (card[device].live > card[device].peak) card[device].peak = card[device].live;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+static void *take_bytes(int device, size_t bytes) {
+    if (device == SQN_CPU) return take_block(bytes);
+    SQN_ASSERT(device < CARDS);
+    void *p = sqn_alloc_fault_tick() ? NULL : sqn_backend_get()->take(device, bytes);
+    if (p != NULL) count_card(device, (int64_t)bytes, 1);
+    return p;
+}
+
+static void give_bytes(int device, void *p, size_t bytes) {
+    if (device == SQN_CPU) {
+        give_block(p, bytes);
+        return;
+    }
+    sqn_backend_get()->give(device, p);
+    count_card(device, -(int64_t)bytes, -1);
+}
+
 sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
                                 void (*release_owner)(void *), sqn_err *e) {
     sqn_storage *s = sqn_alloc(sizeof *s, e);
     if (s == NULL) return NULL;
-    *s = (sqn_storage){1, 0, bytes, data, release_owner, owner};
+    *s = (sqn_storage){.references = 1,
+                       .device = SQN_CPU,
+                       .bytes = bytes,
+                       .data = data,
+                       .release_owner = release_owner,
+                       .owner = owner};
     return s;
 }
 
-sqn_storage *sqn_storage_new(size_t bytes, sqn_err *e) {
+sqn_storage *sqn_storage_new(int device, size_t bytes, sqn_err *e) {
+    char name[16];
     sqn_storage *s = sqn_storage_borrow(NULL, bytes, NULL, NULL, e);
     if (s == NULL) return NULL;
-    s->data = take_block(bytes);
+    s->device = device;
+    s->data = take_bytes(device, bytes);
     if (s->data == NULL) {
         sqn_free(s);
-        SQN_FAIL(e, SQN_NOMEM, "out of memory: %.1f MiB wanted, tensors hold %.1f MiB",
-                 (double)bytes / 1048576.0, (double)pool.live / 1048576.0);
+        SQN_FAIL(e, SQN_NOMEM, "out of memory%s%s: %.1f MiB wanted, tensors hold %.1f MiB",
+                 device == SQN_CPU ? "" : " on ",
+                 device == SQN_CPU ? "" : sqn_device_name(device, name), (double)bytes / 1048576.0,
+                 (double)(device == SQN_CPU ? pool.live : card[device].live) / 1048576.0);
         return NULL;
     }
     return s;
@@ -162,23 +199,53 @@ sqn_storage *sqn_storage_retain(sqn_storage *s) {
 
 void sqn_storage_release(sqn_storage *s) {
     if (s == NULL || --s->references > 0) return;
+    sqn_storage_release(s->mirror);
     if (s->release_owner != NULL)
         s->release_owner(s->owner);
     else
-        give_block(s->data, s->bytes);
+        give_bytes(s->device, s->data, s->bytes);
     sqn_free(s);
 }
 
-sqn_storage_stats sqn_storage_get_stats(void) {
+sqn_status sqn_storage_mirror(sqn_storage *s, int device, sqn_err *e) {
+    if (s->device == device) return SQN_OK;
+    sqn_storage *m = s->mirror;
+    if (m != NULL && m->device == device && s->mirror_version == s->version) return SQN_OK;
+    if (m == NULL || m->device != device) {
+        if ((m = sqn_storage_new(device, s->bytes, e)) == NULL) return SQN_NOMEM;
+        sqn_storage_release(s->mirror);
+        s->mirror = m;
+    }
+    s->mirror_version = s->version - 1; /* nothing to trust until the copy is there */
+    SQN_TRY(sqn_device_copy(device, m->data, s->device, s->data, s->bytes, e));
+    s->mirror_version = s->version;
+    return SQN_OK;
+}
+
+sqn_storage_stats sqn_storage_get_stats(int device) {
     pthread_mutex_lock(&pool.lock);
-    sqn_storage_stats stats = {pool.live, pool.peak, pool.cached, pool.blocks};
+    sqn_storage_stats stats =
+        device == SQN_CPU
+            ? (sqn_storage_stats){pool.live, pool.peak, pool.cached, pool.blocks}
+            : (sqn_storage_stats){card[device].live, card[device].peak, 0, card[device].blocks};
     pthread_mutex_unlock(&pool.lock);
     return stats;
 }
 
-void sqn_storage_reset_peak(void) {
+int64_t sqn_storage_live_bytes(void) {
     pthread_mutex_lock(&pool.lock);
-    pool.peak = pool.live;
+    int64_t sum = pool.live;
+    for (int d = 0; d < CARDS; d++) sum += card[d].live;
+    pthread_mutex_unlock(&pool.lock);
+    return sum;
+}
+
+void sqn_storage_reset_peak(int device) {
+    pthread_mutex_lock(&pool.lock);
+    if (device == SQN_CPU)
+        pool.peak = pool.live;
+    else
+        card[device].peak = card[device].live;
     pthread_mutex_unlock(&pool.lock);
 }
 
@@ -190,4 +257,5 @@ void sqn_storage_flush_cache(void) {
         return_block(b, b->size);
     }
     pthread_mutex_unlock(&pool.lock);
+    if (sqn_backend_get() != NULL) sqn_backend_get()->trim();
 }

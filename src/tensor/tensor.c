@@ -32,10 +32,11 @@ static sqn_tensor *shell(sqn_dtype dtype, int ndim, const int64_t *shape, sqn_er
     return x;
 }
 
-sqn_tensor *sqn_tensor_new(sqn_dtype dtype, int ndim, const int64_t *shape, sqn_err *e) {
+sqn_tensor *sqn_tensor_new(int device, sqn_dtype dtype, int ndim, const int64_t *shape,
+                           sqn_err *e) {
     sqn_tensor *x = shell(dtype, ndim, shape, e);
     if (x == NULL) return NULL;
-    x->storage = sqn_storage_new(sqn_tensor_bytes(x), e);
+    x->storage = sqn_storage_new(device, sqn_tensor_bytes(x), e);
     if (x->storage == NULL) {
         sqn_free(x);
         return NULL;
@@ -43,10 +44,12 @@ sqn_tensor *sqn_tensor_new(sqn_dtype dtype, int ndim, const int64_t *shape, sqn_
     return x;
 }
 
-sqn_tensor *sqn_tensor_zeros(sqn_dtype dtype, int ndim, const int64_t *shape, sqn_err *e) {
-    sqn_tensor *x = sqn_tensor_new(dtype, ndim, shape, e);
-    if (x != NULL) memset(x->storage->data, 0, sqn_tensor_bytes(x));
-    return x;
+sqn_tensor *sqn_tensor_zeros(int device, sqn_dtype dtype, int ndim, const int64_t *shape,
+                             sqn_err *e) {
+    sqn_tensor *x = sqn_tensor_new(device, dtype, ndim, shape, e);
+    if (x == NULL || sqn_tensor_clear(x, e) == SQN_OK) return x;
+    sqn_tensor_release(x);
+    return NULL;
 }
 
 sqn_tensor *sqn_tensor_over(sqn_storage *s, sqn_dtype dtype, int ndim, const int64_t *shape,
@@ -111,8 +114,22 @@ bool sqn_tensor_same_shape(const sqn_tensor *a, const sqn_tensor *b) {
            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
 }
 
-void *sqn_tensor_data(const sqn_tensor *x) {
-    return (char *)x->storage->data + (size_t)x->offset * sqn_dtype_size(x->dtype);
+int sqn_tensor_device(const sqn_tensor *x) { return x->storage->device; }
+
+static void *first_of(const sqn_tensor *x, const sqn_storage *s) {
+    return (char *)s->data + (size_t)x->offset * sqn_dtype_size(x->dtype);
+}
+
+void *sqn_tensor_data(const sqn_tensor *x) { return first_of(x, x->storage); }
+
+void *sqn_tensor_data_on(const sqn_tensor *x, int device) {
+    const sqn_storage *s = x->storage->device == device ? x->storage : x->storage->mirror;
+    SQN_ASSERT(s != NULL && s->device == device);
+    return first_of(x, s);
+}
+
+sqn_status sqn_tensor_mirror(const sqn_tensor *x, int device, sqn_err *e) {
+    return sqn_storage_mirror(x->storage, device, e);
 }
 
 const char *sqn_tensor_describe(const sqn_tensor *x, char text[static 96]) {
@@ -124,22 +141,21 @@ const char *sqn_tensor_describe(const sqn_tensor *x, char text[static 96]) {
 }
 
 const sqn_kernel_table *sqn_tensor_kernels(const sqn_tensor *x) {
-    (void)x; /* every storage is on the CPU until the CUDA backend brings its own table */
-    return &sqn_cpu_kernels;
+    return sqn_device_kernels(x->storage->device);
 }
 
 sqn_status sqn_kernel_result(sqn_status status, const char *name, const sqn_tensor *x, sqn_err *e) {
     char text[96];
     if (status == SQN_OK) return SQN_OK;
     if (status == SQN_NOMEM) return SQN_FAIL(e, status, "%s: out of memory", name);
+    if (status == SQN_IO)
+        return SQN_FAIL(e, status, "%s: %s: %s", name, sqn_tensor_describe(x, text),
+                        sqn_backend_get()->fault());
     return SQN_FAIL(e, status, "%s: %s is not supported", name, sqn_tensor_describe(x, text));
 }
 
-sqn_status sqn_tensor_copy(sqn_tensor *to, const sqn_tensor *from, bool add, sqn_err *e) {
-    char a[96], b[96];
-    if (!sqn_tensor_same_shape(to, from))
-        return SQN_FAIL(e, SQN_MISUSE, "copy: %s does not fit %s", sqn_tensor_describe(from, a),
-                        sqn_tensor_describe(to, b));
+/* Both on one device. */
+static sqn_status copy_within(sqn_tensor *to, const sqn_tensor *from, bool add, sqn_err *e) {
     sqn_k_copy k = {.from = from->dtype,
                     .to = to->dtype,
                     .ndim = to->ndim,
@@ -153,27 +169,71 @@ sqn_status sqn_tensor_copy(sqn_tensor *to, const sqn_tensor *from, bool add, sqn
     return sqn_kernel_result(sqn_tensor_kernels(to)->copy(&k, NULL), "copy", from, e);
 }
 
+/* +1: a contiguous copy of x on another device. */
+static sqn_tensor *moved(const sqn_tensor *x, int device, sqn_err *e) {
+    sqn_tensor *flat = sqn_tensor_is_contiguous(x)
+                           ? sqn_tensor_detach(x, e)
+                           : sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
+    sqn_tensor *y = flat ? sqn_tensor_new(device, x->dtype, x->ndim, x->shape, e) : NULL;
+    sqn_status status = y ? SQN_OK : SQN_NOMEM;
+    if (status == SQN_OK && flat->storage != x->storage) status = copy_within(flat, x, false, e);
+    if (status == SQN_OK)
+        status = sqn_device_copy(device, sqn_tensor_data(y), sqn_tensor_device(x),
+                                 sqn_tensor_data(flat), sqn_tensor_bytes(x), e);
+    sqn_tensor_release(flat);
+    if (status == SQN_OK) return y;
+    sqn_tensor_release(y);
+    return NULL;
+}
+
+sqn_status sqn_tensor_copy(sqn_tensor *to, const sqn_tensor *from, bool add, sqn_err *e) {
+    char a[96], b[96];
+    if (!sqn_tensor_same_shape(to, from))
+        return SQN_FAIL(e, SQN_MISUSE, "copy: %s does not fit %s", sqn_tensor_describe(from, a),
+                        sqn_tensor_describe(to, b));
+    if (sqn_tensor_device(to) == sqn_tensor_device(from)) return copy_within(to, from, add, e);
+    if (!add && to->dtype == from->dtype && sqn_tensor_is_contiguous(to) &&
+        sqn_tensor_is_contiguous(from)) {
+        to->storage->version++;
+        return sqn_device_copy(sqn_tensor_device(to), sqn_tensor_data(to), sqn_tensor_device(from),
+                               sqn_tensor_data(from), sqn_tensor_bytes(to), e);
+    }
+    sqn_tensor *near = moved(from, sqn_tensor_device(to), e);
+    sqn_status status = near ? copy_within(to, near, add, e) : e->code;
+    sqn_tensor_release(near);
+    return status;
+}
+
+sqn_status sqn_tensor_clear(sqn_tensor *x, sqn_err *e) {
+    return sqn_device_zero(sqn_tensor_device(x), sqn_tensor_data(x), sqn_tensor_bytes(x), e);
+}
+
 sqn_status sqn_tensor_fill(sqn_tensor *x, double value, sqn_err *e) {
-    int64_t one = 1;
-    sqn_tensor *scalar = sqn_tensor_new(x->dtype, 1, &one, e);
-    if (scalar == NULL) return SQN_NOMEM;
-    sqn_tensor_set(scalar, 0, value);
-    int64_t zero[SQN_MAX_DIMS] = {0};
-    sqn_tensor *wide = sqn_tensor_view(scalar, x->ndim, x->shape, zero, 0, e);
-    sqn_status status = wide ? sqn_tensor_copy(x, wide, false, e) : SQN_NOMEM;
+    int64_t one = 1, zero[SQN_MAX_DIMS] = {0};
+    sqn_tensor *number = sqn_tensor_new(SQN_CPU, x->dtype, 1, &one, e), *near = NULL, *wide = NULL;
+    if (number == NULL) return SQN_NOMEM;
+    sqn_tensor_set(number, 0, value);
+    if ((near = sqn_tensor_on(number, sqn_tensor_device(x), e)) != NULL)
+        wide = sqn_tensor_view(near, x->ndim, x->shape, zero, 0, e);
+    sqn_status status = wide ? sqn_tensor_copy(x, wide, false, e) : e->code;
     sqn_tensor_release(wide);
-    sqn_tensor_release(scalar);
+    sqn_tensor_release(near);
+    sqn_tensor_release(number);
     return status;
 }
 
 sqn_tensor *sqn_tensor_as(sqn_tensor *x, sqn_dtype dtype, sqn_err *e) {
     if (x->dtype == dtype && sqn_tensor_is_contiguous(x)) return sqn_tensor_retain(x);
-    sqn_tensor *y = sqn_tensor_new(dtype, x->ndim, x->shape, e);
+    sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(x), dtype, x->ndim, x->shape, e);
     if (y != NULL && sqn_tensor_copy(y, x, false, e) != SQN_OK) {
         sqn_tensor_release(y);
         return NULL;
     }
     return y;
+}
+
+sqn_tensor *sqn_tensor_on(sqn_tensor *x, int device, sqn_err *e) {
+    return sqn_tensor_device(x) == device ? sqn_tensor_retain(x) : moved(x, device, e);
 }
 
 static int64_t element(const sqn_tensor *x,

@@ -47,12 +47,6 @@ void check(sqn_status status, const char *what) {
 
 /* ---- values ---- */
 
-double bf16_value(const void *p) {
-    uint32_t u = (uint32_t) * (const uint16_t *)p << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
 static uint16_t float_to_bf16(float f) {
     uint32_t u;
     memcpy(&u, &f, sizeof u);

@@ -73,7 +73,12 @@ class values {
     std::vector<double> wide;
 };
 
-double bf16_value(const void *p);
+inline double bf16_value(const void *p) {
+    uint32_t u = (uint32_t) * (const uint16_t *)p << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
 double tolerance(sqn_dtype dtype);
 inline sqn_dtype accumulator(sqn_dtype t) { return t == SQN_F64 ? SQN_F64 : SQN_F32; }
 void check(sqn_status status, const char *what);

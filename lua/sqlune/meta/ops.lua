@@ -53,11 +53,13 @@ function ops.select(x, dim, index) end
 ---@return sqlune.Tensor
 function ops.contiguous(x) end
 
----x as another dtype, rounded to nearest even.
+---a copy of x as another dtype, rounded to nearest even, on another device (cpu, cuda:N), or both; the first word may
+---be either.
 ---@param x sqlune.Tensor
----@param dtype string
+---@param dtype? string
+---@param device? string
 ---@return sqlune.Tensor
-function ops.to(x, dtype) end
+function ops.to(x, dtype, device) end
 
 ----x.
 ---@param x sqlune.Tensor
@@ -506,7 +508,7 @@ function ops.list() end
 ---@field narrow fun(self: sqlune.Tensor, dim: integer, first: integer, count: integer): sqlune.Tensor
 ---@field select fun(self: sqlune.Tensor, dim: integer, index: integer): sqlune.Tensor
 ---@field contiguous fun(self: sqlune.Tensor): sqlune.Tensor
----@field to fun(self: sqlune.Tensor, dtype: string): sqlune.Tensor
+---@field to fun(self: sqlune.Tensor, dtype?: string, device?: string): sqlune.Tensor
 ---@field neg fun(self: sqlune.Tensor): sqlune.Tensor
 ---@field exp fun(self: sqlune.Tensor): sqlune.Tensor
 ---@field log fun(self: sqlune.Tensor): sqlune.Tensor

@@ -1,0 +1,126 @@
+/* The cards for src/tensor: memory, copies, streams. See tensor/device.h.
+ *
+ * Rules: everything runs on the calling thread's default stream (this file and the kernels are
+ * compiled with per-thread default streams), so one thread's work keeps its order and threads do
+ * not wait for each other. Memory comes from the card's own pool in stream order and stays there
+ * until trim. Nothing touches the driver before the first question about cards.
+ */
+#include <cuda_runtime_api.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cuda/fault.h"
+#include "tensor/device.h"
+
+enum { MOST = 64 };
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int cards;
+static cudaMemPool_t pools[MOST];
+static char absent[160]; /* why there are none */
+static __thread int current = -1;
+
+static void find_cards(void) {
+    cudaError_t status = cudaGetDeviceCount(&cards);
+    if (status != cudaSuccess || cards == 0) {
+        cards = 0;
+        snprintf(absent, sizeof absent, "%s",
+                 status == cudaSuccess ? "the driver knows none" : cudaGetErrorString(status));
+        cudaGetLastError();
+    }
+    if (cards > MOST) cards = MOST;
+    for (int d = 0; d < cards; d++) { /* the pool keeps what was given back */
+        uint64_t all = UINT64_MAX;
+        if (cudaDeviceGetDefaultMemPool(&pools[d], d) == cudaSuccess)
+            cudaMemPoolSetAttribute(pools[d], cudaMemPoolAttrReleaseThreshold, &all);
+    }
+}
+
+static int count(void) {
+    pthread_once(&once, find_cards);
+    return cards;
+}
+
+static const char *fault(void) { return count() == 0 ? absent : sqn_cuda_fault_text(); }
+
+static sqn_status choose(int device) {
+    if (device == current) return SQN_OK;
+    sqn_status status = sqn_cuda_verdict(cudaSetDevice(device));
+    if (status == SQN_OK) current = device;
+    return status;
+}
+
+static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
+    struct cudaDeviceProp p;
+    size_t left = 0, total = 0;
+    sqn_status status = choose(device);
+    if (status == SQN_OK) status = sqn_cuda_verdict(cudaGetDeviceProperties(&p, device));
+    if (status == SQN_OK) status = sqn_cuda_verdict(cudaMemGetInfo(&left, &total));
+    if (status != SQN_OK) return SQN_FAIL(e, status, "cuda:%d: %s", device, fault());
+    snprintf(out->name, sizeof out->name, "%s", p.name);
+    out->total_bytes = (int64_t)total;
+    out->free_bytes = (int64_t)left;
+    out->major = p.major;
+    out->minor = p.minor;
+    return SQN_OK;
+}
+
+static void *take(int device, size_t bytes) {
+    void *p = NULL;
+    if (choose(device) != SQN_OK) return NULL;
+    if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes ? bytes : 1, 0)) == SQN_OK) return p;
+    return NULL;
+}
+
+static void give(int device, void *p) {
+    if (choose(device) == SQN_OK) sqn_cuda_verdict(cudaFreeAsync(p, 0));
+}
+
+/* Small copies from pageable memory are in the driver's hands on return; larger ones are waited
+ * for. */
+static sqn_status upload(int device, void *to, const void *from, size_t bytes) {
+    const size_t staged = (size_t)64 << 10;
+    SQN_TRY(choose(device));
+    SQN_TRY(sqn_cuda_verdict(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, 0)));
+    return bytes <= staged ? SQN_OK : sqn_cuda_verdict(cudaStreamSynchronize(0));
+}
+
+static sqn_status download(int device, void *to, const void *from, size_t bytes) {
+    SQN_TRY(choose(device));
+    SQN_TRY(sqn_cuda_verdict(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, 0)));
+    return sqn_cuda_verdict(cudaStreamSynchronize(0));
+}
+
+static sqn_status zero(int device, void *p, size_t bytes) {
+    SQN_TRY(choose(device));
+    return sqn_cuda_verdict(cudaMemsetAsync(p, 0, bytes, 0));
+}
+
+static sqn_status finish(int device) {
+    SQN_TRY(choose(device));
+    return sqn_cuda_verdict(cudaStreamSynchronize(0));
+}
+
+static void trim(void) {
+    if (current < 0) return; /* this thread used no card */
+    cudaStreamSynchronize(0);
+    for (int d = 0; d < cards; d++)
+        if (pools[d] != NULL) cudaMemPoolTrimTo(pools[d], 0);
+}
+
+extern const sqn_kernel_table sqn_cuda_kernels;
+const sqn_backend sqn_cuda_backend = {
+    .kernels = &sqn_cuda_kernels,
+    .count = count,
+    .info = info,
+    .select = choose,
+    .take = take,
+    .give = give,
+    .upload = upload,
+    .download = download,
+    .zero = zero,
+    .wait = finish,
+    .trim = trim,
+    .fault = fault,
+};

@@ -1,0 +1,102 @@
+/* The backend and what is asked of it: see device.h. */
+#include "tensor/device.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/alloc.h"
+
+const sqn_backend *sqn_backend_get(void) {
+    const sqn_backend *volatile linked =
+        &sqn_cuda_backend; /* its address is NULL without src/cuda */
+    return linked;
+}
+
+int sqn_device_count(void) {
+    const sqn_backend *backend = sqn_backend_get();
+    return backend ? backend->count() : 0;
+}
+
+const char *sqn_device_name(int device, char *text) {
+    if (device == SQN_CPU)
+        memcpy(text, "cpu", 4);
+    else
+        snprintf(text, 16, "cuda:%d", device);
+    return text;
+}
+
+sqn_status sqn_device_parse(const char *text, int *device, sqn_err *e) {
+    *device = SQN_CPU;
+    if (strcmp(text, "cpu") == 0) return SQN_OK;
+    const bool card = strncmp(text, "cuda", 4) == 0 && (text[4] == 0 || text[4] == ':');
+    char *end = NULL;
+    long number = card && text[4] == ':' ? strtol(text + 5, &end, 10) : 0;
+    if (!card || (end != NULL && (end == text + 5 || *end != 0)) || number < 0)
+        return SQN_FAIL(e, SQN_MISUSE, "no device '%s': cpu, cuda or cuda:N", text);
+    const sqn_backend *backend = sqn_backend_get();
+    if (backend == NULL)
+        return SQN_FAIL(e, SQN_MISUSE, "no device '%s': this build is for the cpu only", text);
+    int count = backend->count();
+    if (count == 0)
+        return SQN_FAIL(e, SQN_MISUSE, "no device '%s': no card is at hand (%s)", text,
+                        backend->fault());
+    if (number >= count)
+        return SQN_FAIL(e, SQN_MISUSE, "no device '%s': the last one is cuda:%d", text, count - 1);
+    *device = (int)number;
+    return SQN_OK;
+}
+
+static sqn_status verdict(sqn_status status, int device, const char *what, sqn_err *e) {
+    char name[16];
+    if (status == SQN_OK) return SQN_OK;
+    return SQN_FAIL(e, status, "%s: %s: %s", sqn_device_name(device, name), what,
+                    sqn_backend_get()->fault());
+}
+
+const sqn_kernel_table *sqn_device_kernels(int device) {
+    if (device == SQN_CPU) return &sqn_cpu_kernels;
+    const sqn_backend *backend = sqn_backend_get();
+    backend->select(device); /* a card that is lost says so at the launch */
+    return backend->kernels;
+}
+
+/* From card to card through the host. */
+static sqn_status copy_across(int to_device, void *to, int from_device, const void *from,
+                              size_t bytes, sqn_err *e) {
+    void *host = sqn_alloc(bytes, e);
+    if (host == NULL) return SQN_NOMEM;
+    sqn_status status = sqn_device_copy(SQN_CPU, host, from_device, from, bytes, e);
+    if (status == SQN_OK) status = sqn_device_copy(to_device, to, SQN_CPU, host, bytes, e);
+    sqn_free(host);
+    return status;
+}
+
+sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void *from, size_t bytes,
+                           sqn_err *e) {
+    if (bytes == 0) return SQN_OK;
+    if (to_device == SQN_CPU && from_device == SQN_CPU) {
+        memcpy(to, from, bytes);
+        return SQN_OK;
+    }
+    const sqn_backend *backend = sqn_backend_get();
+    if (from_device == SQN_CPU)
+        return verdict(backend->upload(to_device, to, from, bytes), to_device, "copy to it", e);
+    if (to_device == SQN_CPU)
+        return verdict(backend->download(from_device, to, from, bytes), from_device, "copy from it",
+                       e);
+    return copy_across(to_device, to, from_device, from, bytes, e);
+}
+
+sqn_status sqn_device_zero(int device, void *p, size_t bytes, sqn_err *e) {
+    if (bytes == 0) return SQN_OK;
+    if (device != SQN_CPU)
+        return verdict(sqn_backend_get()->zero(device, p, bytes), device, "zero", e);
+    memset(p, 0, bytes);
+    return SQN_OK;
+}
+
+sqn_status sqn_device_wait(int device, sqn_err *e) {
+    return device == SQN_CPU ? SQN_OK : verdict(sqn_backend_get()->wait(device), device, "wait", e);
+}

@@ -1,0 +1,59 @@
+/* Devices: where the bytes of a storage lie, and whose kernels work on them.
+ *
+ * Rules: SQN_CPU is the host; 0, 1, … are the cards of the backend, cuda:0, cuda:1, …. A program
+ * has the backend that is linked into it, or none. Work on a card runs in the order in which a
+ * thread asked for it; a download waits for it, nothing else does.
+ */
+#ifndef SQN_TENSOR_DEVICE_H
+#define SQN_TENSOR_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "kernels/kernels.h"
+
+enum { SQN_CPU = -1 };
+
+typedef struct sqn_device_info {
+    char name[96];
+    int64_t total_bytes, free_bytes;
+    int major, minor; /* compute capability */
+} sqn_device_info;
+
+/* What the tensors ask of a backend. `device` counts from 0; sizes are in bytes. */
+typedef struct sqn_backend {
+    const sqn_kernel_table *kernels;
+    int (*count)(void); /* cards that work; 0 without a driver */
+    sqn_status (*info)(int device, sqn_device_info *out, sqn_err *e);
+    sqn_status (*select)(int device);        /* this thread's kernels run there from now on */
+    void *(*take)(int device, size_t bytes); /* contents undefined; NULL: the card is full */
+    void (*give)(int device, void *p);
+    sqn_status (*upload)(int device, void *to, const void *from, size_t bytes); /* from is free on
+                                                                                   return */
+    sqn_status (*download)(int device, void *to, const void *from, size_t bytes);
+    sqn_status (*zero)(int device, void *p, size_t bytes);
+    sqn_status (*wait)(int device); /* until all that was asked for is done */
+    void (*trim)(void);             /* gives unused memory back to the cards */
+    const char *(*fault)(void);     /* words for the last call that failed, static */
+} sqn_backend;
+
+/* Of src/cuda, where that is linked. */
+extern const sqn_backend sqn_cuda_backend __attribute__((weak));
+const sqn_backend *sqn_backend_get(void); /* NULL: none */
+
+int sqn_device_count(void); /* cards */
+/* "cpu", "cuda" (the first card) or "cuda:1" into *device; SQN_MISUSE says what there is. */
+sqn_status sqn_device_parse(const char *text, int *device, sqn_err *e);
+/* "cpu", "cuda:0" into text, which has 16 bytes; returns text. */
+const char *sqn_device_name(int device, char *text);
+/* The kernels of a device, which become the target of this thread's kernel calls. */
+const sqn_kernel_table *sqn_device_kernels(int device);
+
+/* Bytes between devices */
+sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void *from, size_t bytes,
+                           sqn_err *e);
+sqn_status sqn_device_zero(int device, void *p, size_t bytes, sqn_err *e);
+sqn_status sqn_device_wait(int device, sqn_err *e);
+
+#endif
