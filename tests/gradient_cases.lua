@@ -1,6 +1,6 @@
 -- The inputs on which tests/core/gradients.lua checks each differentiable operator: odd sizes, broadcast edges, size 1,
 -- 0-d, nothing at all, views whose elements do not lie in order. M[operator] = list of { shapes, function(c, x1, …) };
--- c: dtype, wide (of tables), ids(list): an i64 tensor. `values` tells how inputs are drawn.
+-- c: see context of tests/operator_checks.lua. `values` tells how inputs are drawn.
 local sq = require "sqlune"
 local ops = sq.ops
 
@@ -233,7 +233,8 @@ local function rotate(c, q, k, positions)
       cosine[p + 1][i], sine[p + 1][i] = math.cos(p / 3 ^ (i - 1)), math.sin(p / 3 ^ (i - 1))
     end
   end
-  return ops.rope(q, k, c.ids(positions), sq.tensor(cosine, { dtype = c.wide }), sq.tensor(sine, { dtype = c.wide }))
+  local how = { dtype = c.wide, device = c.device }
+  return ops.rope(q, k, c.ids(positions), sq.tensor(cosine, how), sq.tensor(sine, how))
 end
 M.rope = {
   { { { 3, 2, 4 }, { 3, 1, 4 } }, function(c, q, k) return rotate(c, q, k, { 0, 9, 3 }) end },

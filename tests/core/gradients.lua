@@ -3,73 +3,16 @@
 local sq = require "sqlune"
 local t = require "tests.check"
 local all = require "tests.gradient_cases"
+local checks = require "tests.operator_checks"
 local ops = sq.ops
-
-local function numel(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
-
----Distinct values between -2 and 2, none nearer to 0 than 0.02 nor to another one than 0.0005: differences of 1e-5 step
----over no kink. "positive": 0.3 to 2.3.
-local function draw(shape, place, how)
-  local list = {}
-  for i = 1, numel(shape) do
-    local x = ((i * 389 + place * 1009) % 4001 - 2000) / 1000
-    if how == "positive" then
-      x = 0.3 + (x + 2) / 2
-    else
-      x = x + (x < 0 and -0.02 or 0.02)
-    end
-    list[i] = x
-  end
-  return sq.tensor(list, { dtype = "f64" }):reshape(shape)
-end
-
-local function context(dtype)
-  local c = { dtype = dtype, wide = dtype == "f64" and "f64" or "f32" }
-  function c.ids(list) return sq.tensor(list, { dtype = "i64" }) end
-  return c
-end
-
----Sum of all outputs, each element with a weight of its own.
-local function weighed(...)
-  local total
-  for i, y in ipairs { ... } do
-    local w = draw(y.shape, 7 + i):to(y.dtype)
-    local part = (y * w):sum():to "f64"
-    total = total and total + part or part
-  end
-  return total
-end
-
-local function leaves(case, dtype)
-  local list = {}
-  for i, shape in ipairs(case[1]) do
-    list[i] = draw(shape, i, case.values):to(dtype):clone()
-    list[i].requires_grad = true
-  end
-  return list
-end
-
-local function forward(case, c, inputs) return case[2](c, table.unpack(inputs)) end
+local close, context, forward, grad_of = checks.close, checks.context, checks.forward, checks.grad_of
+local leaves, weighed = checks.leaves, checks.weighed
 
 ---The same leaves seen through an operator: gradients then flow through nodes and not straight into leaves.
 local function behind(inputs)
   local list = {}
   for i, x in ipairs(inputs) do list[i] = x:affine(1, 0) end
   return list
-end
-
-local function norm(x) return ops.global_norm({ x:contiguous():to "f64" }):item() end
-
-local function close(a, b, tolerance, floor, what)
-  t.eq(a.shape, b.shape, what)
-  local d, size = norm(a:to "f64" - b:to "f64"), norm(b)
-  if d ~= d or d > tolerance * (size + floor) then
-    error(string.format("%s: differs by %g of %g", what, d, size), 2)
-  end
 end
 
 ---d loss / d x by central differences.
@@ -87,8 +30,6 @@ local function differences(case, c, inputs, x)
   end
   return sq.tensor(d, { dtype = "f64" }):reshape(x.shape)
 end
-
-local function grad_of(x) return x.grad or sq.zeros(x.shape, { dtype = "f64" }) end
 
 local function check_f64(case, name)
   local _s <close> = sq.scope()
