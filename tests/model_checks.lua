@@ -17,12 +17,12 @@ end
 
 ---Largest |a - b| of two tensors.
 function M.distance(a, b)
-  return ((a:to "f64" - b:to "f64"):abs():max():item())
+  return ((a:to("f64", "cpu") - b:to("f64", "cpu")):abs():max():item())
 end
 
 function M.relative(a, b)
-  local d = a:to "f64" - b:to "f64"
-  local norm = sq.ops.global_norm({ b:to "f64" }):item()
+  local d = a:to("f64", "cpu") - b:to("f64", "cpu")
+  local norm = sq.ops.global_norm({ b:to("f64", "cpu") }):item()
   return sq.ops.global_norm({ d:contiguous() }):item() / math.max(norm, 1e-300)
 end
 

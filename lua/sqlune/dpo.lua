@@ -78,7 +78,7 @@ function M.loss(policy, reference, o, lengths)
   if (o.nll or 0) > 0 then
     local weights = {}
     for n, length in ipairs(lengths) do weights[n] = n % 2 == 1 and o.nll / math.max(length, 1) or 0 end
-    loss = loss - (policy * sq.tensor(weights, { dtype = policy.dtype })):sum()
+    loss = loss - (policy * sq.tensor(weights, { dtype = policy.dtype, device = policy.device })):sum()
   end
   local function numbers(x) return x:detach():totable() end
   return loss, { margins = numbers(margin:reshape { -1 }), chosen = numbers(chosen), rejected = numbers(rejected) }

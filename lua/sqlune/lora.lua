@@ -84,7 +84,7 @@ function Adapter:carried_weight(name, like)
       table.concat(like.shape, ", "))
   end
   local _s <close> = sq.scope()
-  self.carried[name] = t:to(self.model.dtype):clone():keep()
+  self.carried[name] = t:to(self.model.dtype, self.model.device):keep()
   return self.carried[name]
 end
 
@@ -100,10 +100,10 @@ function Adapter:take_pair(part, name, base, r, stream)
     part.start.a, part.start.b = start.pissa(base.weight, r, part.scale, o)
   end
   part.a = self:take(name .. ".lora_A.weight", { r, inputs }, function()
-    return part.start and part.start.a:clone() or start.draw({ r, inputs }, o)
+    return part.start and part.start.a:clone() or start.draw({ r, inputs }, o):to(base.weight.device)
   end)
   part.b = self:take(name .. ".lora_B.weight", { outputs, r }, function()
-    return part.start and part.start.b:clone() or sq.zeros({ outputs, r }, { dtype = self.dtype })
+    return part.start and part.start.b:clone() or sq.zeros({ outputs, r }, { dtype = self.dtype, device = base.weight.device })
   end)
 end
 
@@ -122,7 +122,7 @@ function Adapter:take(name, shape, make)
     if not FLOATS[t.dtype] then fail("%s: '%s' is %s", self.where, name, t.dtype) end
     local _s <close> = sq.scope()
     local whole = name:find "lora_" == nil -- what takes the base's place has its type
-    t = sq.no_grad(function() return t:to(whole and self.model.dtype or self.dtype):clone() end)
+    t = sq.no_grad(function() return t:to(whole and self.model.dtype or self.dtype, self.model.device) end)
     t:keep()
   else
     t = sq.no_grad(make)

@@ -91,26 +91,34 @@ function M.shape(config, where)
   error(shape, 0)
 end
 
-local function build(config, shape, dtype, take, wrap)
+---The device of this name; "auto" is the first card, or the cpu where there is none.
+---@param name? string "auto", "cpu", "cuda:1" …
+---@return string
+function M.device(name)
+  if name ~= "auto" then return name or "cpu" end
+  return (sq.devices()[2] or { name = "cpu" }).name
+end
+
+local function build(config, shape, dtype, device, take, wrap)
   local parts = nn.parameters(take, wrap)
   local built = require(M.kinds[config.model_type].file).build(parts, shape, dtype)
   return setmetatable({
-    config = config, shape = shape, dtype = dtype, parts = parts, hidden_of = built.hidden, output = built.output,
+    config = config, shape = shape, dtype = dtype, device = device, parts = parts, hidden_of = built.hidden, output = built.output,
   }, Model)
 end
 
 ---A model with random weights: matrices normal with deviation `initializer_range` (0.02), norms 1, biases 0.
 ---@param config table   like config.json: model_type, hidden_size, num_hidden_layers, …
----@param opts? {dtype?: string, seed?: integer, train?: boolean, wrap?: fun(name: string, linear: table): any}
+---@param opts? {dtype?: string, device?: string, seed?: integer, train?: boolean, wrap?: fun(name: string, linear: table): any}
 ---@return sqlune.Model? model
 ---@return string? message
 function M.from_config(config, opts)
   opts = opts or {}
   local shape, message = M.shape(config, "config")
   if not shape then return nil, message, "SQLUNE_FORMAT" end
-  local dtype, stream = opts.dtype or "f32", 0
+  local dtype, device, stream = opts.dtype or "f32", M.device(opts.device), 0
   local deviation = given(config.initializer_range) or 0.02
-  return build(config, shape, dtype, function(_, dims, init)
+  return build(config, shape, dtype, device, function(_, dims, init)
     stream = stream + 1
     local t
     if init == "normal" then
@@ -118,10 +126,11 @@ function M.from_config(config, opts)
       local drawn = dtype == "bf16" and "f32" or dtype
       t = sq.randn(dims, { dtype = drawn, seed = opts.seed or 1, stream = stream, offset = 0 })
       t = ops.scale_(t, deviation)
-      if dtype == "bf16" then t = t:to "bf16" end
+      if dtype == "bf16" or device ~= "cpu" then t = t:to(dtype, device) end -- drawn on the cpu: the same everywhere
       t:keep()
     else
-      t = init == "ones" and sq.ones(dims, { dtype = dtype }) or sq.zeros(dims, { dtype = dtype })
+      local how = { dtype = dtype, device = device }
+      t = init == "ones" and sq.ones(dims, how) or sq.zeros(dims, how)
       t:keep()
     end
     if opts.train then t.requires_grad = true end
@@ -158,6 +167,7 @@ end
 
 ---@class sqlune.models.LoadOpts
 ---@field dtype? string
+---@field device? string     where the weights are put: "cpu", "cuda:N" or "auto"
 ---@field train? boolean|fun(name: string): boolean
 ---@field tokenizer? boolean  false: do not load it
 ---@field wrap? fun(name: string, linear: table): any
@@ -188,7 +198,8 @@ function M.load(folder, opts)
     dtype = first and first.dtype or "f32"
     if dtype == "f16" then dtype = "f32" end
   end
-  local ok, model = pcall(build, config, shape, dtype, function(name, dims)
+  local device = M.device(opts.device)
+  local ok, model = pcall(build, config, shape, dtype, device, function(name, dims)
     local t = stored[name]
     if not t then error({ message = string.format("%s: no tensor '%s'", folder, name) }, 0) end
     if not same(t.shape, dims) then
@@ -197,7 +208,7 @@ function M.load(folder, opts)
     end
     local trained = opts.train
     if type(trained) == "function" then trained = trained(name) end
-    if t.dtype ~= dtype then t = t:to(dtype) elseif trained then t = t:clone() end
+    if t.dtype ~= dtype or t.device ~= device then t = t:to(dtype, device) elseif trained then t = t:clone() end
     t:keep()
     if trained then t.requires_grad = true end
     return t
@@ -311,7 +322,7 @@ end
 ---A cache for `sequences` sequences of up to `capacity` tokens.
 function Model:cache(sequences, capacity)
   local c = self.shape
-  return nn.cache(c.layers, sequences, capacity, c.kv_heads, c.head_dim, self.dtype)
+  return nn.cache(c.layers, sequences, capacity, c.kv_heads, c.head_dim, self.dtype, self.device)
 end
 
 ---Which adapters take part from now on: a name and how strongly (1), several as { name = factor }, false for none.

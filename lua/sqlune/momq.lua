@@ -226,7 +226,7 @@ end
 
 ---A model from a folder that Adapter:save, or the original, wrote; model.momq is the adapter.
 ---@param folder string
----@param o? {dtype?: string, train?: boolean, tokenizer?: boolean, base?: string}
+---@param o? {dtype?: string, device?: string, train?: boolean, tokenizer?: boolean, base?: string}
 ---@return sqlune.Model? model
 ---@return table|string tokenizer_or_message
 ---@return string? code
@@ -254,7 +254,7 @@ function M.load(folder, o)
   local owned = M.trained(c)
   local model, tokenizer
   model, tokenizer, code = sq.models.load(base, {
-    dtype = o.dtype, train = owned, tokenizer = o.tokenizer, plain = true,
+    dtype = o.dtype, device = o.device, train = owned, tokenizer = o.tokenizer, plain = true,
   })
   if not model then return nil, tokenizer, code end
   local adapter

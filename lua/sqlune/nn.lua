@@ -91,10 +91,12 @@ end
 
 ---Tables for positions below `rows`.
 ---@param rows integer
+---@param device? string where they are wanted ("cpu"); they are made on the cpu, the same everywhere
 ---@return userdata cosine # [rows or more, dim/2]
 ---@return userdata sine
-function Rope:tables(rows)
-  if rows > self.rows then
+function Rope:tables(rows, device)
+  device = device or "cpu"
+  if rows > self.rows or device ~= self.device then
     local want = math.max(256, self.rows)
     while want < rows do want = want * 2 end
     sq.no_grad(function()
@@ -104,11 +106,11 @@ function Rope:tables(rows)
       local function rounded(t)
         if self.factor ~= 1 then t = t * self.factor end
         if self.dtype == "bf16" then t = t:to("bf16"):to("f32") end
-        return t:keep()
+        return t:to(device):keep()
       end
       self.cosine, self.sine = rounded(angles:cos()), rounded(angles:sin())
     end)
-    self.rows = want
+    self.rows, self.device = want, device
   end
   return self.cosine, self.sine
 end
@@ -121,11 +123,12 @@ Cache.__index = Cache
 
 ---Keys and values of `sequences` sequences, each with room for `capacity` positions.
 ---@return sqlune.nn.Cache
-function M.cache(layers, sequences, capacity, kv_heads, dim, dtype)
+function M.cache(layers, sequences, capacity, kv_heads, dim, dtype, device)
+  local how = { dtype = dtype, device = device or "cpu" }
   local c = { capacity = capacity, lengths = {}, k = {}, v = {} }
   for i = 1, layers do
-    c.k[i] = sq.empty({ sequences * capacity, kv_heads, dim }, { dtype = dtype }):keep()
-    c.v[i] = sq.empty({ sequences * capacity, kv_heads, dim }, { dtype = dtype }):keep()
+    c.k[i] = sq.empty({ sequences * capacity, kv_heads, dim }, how):keep()
+    c.v[i] = sq.empty({ sequences * capacity, kv_heads, dim }, how):keep()
   end
   for i = 1, sequences do c.lengths[i] = 0 end
   return setmetatable(c, Cache)

@@ -36,12 +36,13 @@ local function state_of(self, i, p)
   if self.states == "8bit" and p:numel() >= SMALLEST then
     local blocks = { (p:numel() + SCALED - 1) // SCALED }
     -- Code 127 of the signed and 0 of the unsigned values is 0.
-    self.m[i] = sq.full(p.shape, 127, { dtype = "u8" }):keep()
-    self.v[i] = sq.zeros(p.shape, { dtype = "u8" }):keep()
-    self.m_scale[i], self.v_scale[i] = sq.zeros(blocks):keep(), sq.zeros(blocks):keep()
+    self.m[i] = sq.full(p.shape, 127, { dtype = "u8", device = p.device }):keep()
+    self.v[i] = sq.zeros(p.shape, { dtype = "u8", device = p.device }):keep()
+    self.m_scale[i] = sq.zeros(blocks, { device = p.device }):keep()
+    self.v_scale[i] = sq.zeros(blocks, { device = p.device }):keep()
   else
-    self.m[i] = sq.zeros(p.shape, { dtype = wide }):keep()
-    self.v[i] = sq.zeros(p.shape, { dtype = wide }):keep()
+    self.m[i] = sq.zeros(p.shape, { dtype = wide, device = p.device }):keep()
+    self.v[i] = sq.zeros(p.shape, { dtype = wide, device = p.device }):keep()
   end
 end
 

@@ -208,7 +208,7 @@ function Run:write_log(seconds)
   local entry = self.entry or {}
   self.entry = nil
   self.tokens, self.spent = self.tokens + self.step_tokens, self.spent + seconds
-  local memory = sq.tensor_memory()
+  local memory = sq.tensor_memory(false, self.model.device)
   entry.step, entry.tokens, entry.seconds, entry.memory = self.step, self.tokens, seconds, memory.live_bytes
   entry.tokens_per_second = self.step_tokens / seconds
   self.log_files:write(entry)

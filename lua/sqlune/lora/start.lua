@@ -38,7 +38,7 @@ local function basis(y)
     local values, vectors = eigen(ops.matmul(y:transpose(1, 2):to "f64", y:to "f64"))
     local inverse = {}
     for i, v in ipairs(values) do inverse[i] = v > values[1] * 1e-14 and 1 / math.sqrt(v) or 0 end
-    y = ops.matmul(y, (vectors * sq.tensor(inverse, { dtype = "f64" })):to(y.dtype))
+    y = ops.matmul(y, (vectors * sq.tensor(inverse, { dtype = "f64", device = y.device })):to(y.dtype))
   end
   return y
 end
@@ -58,7 +58,7 @@ function M.svd(w, r, o)
   local still = w.dtype == "f64" and 1e-12 or 3e-7 -- f32 products move the values by 1e-7
   local s <close> = sq.scope()
   local how = { dtype = w.dtype, seed = o.seed, stream = o.stream, offset = 0 }
-  local y = ops.matmul(w, sq.randn({ n, width }, how))
+  local y = ops.matmul(w, sq.randn({ n, width }, how):to(w.device))
   local q, values, vectors, small, before
   for round = 1, o.rounds > 0 and o.rounds + 1 or 200 do
     local inner <close> = sq.scope()
@@ -79,7 +79,7 @@ function M.svd(w, r, o)
   end
   local turned = vectors:narrow(2, 1, r)
   local u = ops.matmul(q, turned:to(w.dtype))
-  local v = ops.matmul(small, (turned * sq.tensor(inverse, { dtype = "f64" })):to(w.dtype))
+  local v = ops.matmul(small, (turned * sq.tensor(inverse, { dtype = "f64", device = w.device })):to(w.dtype))
   s:keep(u, v)
   return u, first, v
 end
@@ -99,7 +99,7 @@ function M.pissa(weight, r, scale, o)
     local u, values, v = M.svd(weight:to(wide), r, o)
     local roots = {}
     for i, x in ipairs(values) do roots[i] = math.sqrt(x / scale) end
-    local factor = sq.tensor(roots, { dtype = wide })
+    local factor = sq.tensor(roots, { dtype = wide, device = weight.device })
     return (v * factor):transpose(1, 2):to(o.dtype):contiguous():keep(), (u * factor):to(o.dtype):contiguous():keep()
   end)
 end

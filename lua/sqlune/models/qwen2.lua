@@ -47,7 +47,7 @@ local function layer(p, c, i, rope)
     local k = k_proj(h, at):reshape { -1, c.kv_heads, c.head_dim }
     local v = v_proj(h, at):reshape { -1, c.kv_heads, c.head_dim }
     if q_norm then q, k = ops.rms_norm(q, q_norm, c.eps), ops.rms_norm(k, k_norm, c.eps) end
-    local cosine, sine = rope:tables(at.longest)
+    local cosine, sine = rope:tables(at.longest, q.device)
     q, k = ops.rope(q, k, at.positions, cosine, sine)
     if at.cache then
       k = ops.write_rows_(at.cache.k[i], at.write, k)

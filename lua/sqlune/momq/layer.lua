@@ -28,7 +28,7 @@ end
 
 local function wide_of(x) return x.dtype == "f64" and "f64" or "f32" end
 
-local function integer(i) return sq.tensor(i, { dtype = "i64" }) end
+local function integer(i, device) return sq.tensor(i, { dtype = "i64", device = device }) end
 
 ---x W^T + b + scale drop(x) A^T B^T
 local function lora(self, x, a, b, p)
@@ -75,7 +75,7 @@ local function choose_compat(self, x, at, logits)
   if c.enable_dialect_router then
     local q = ops.softmax(u:to(wide))
     if c.hard_dialect_router then -- causal: each token's own likeliest group
-      local groups = sq.arange(0, D - 1):reshape { 1, D }
+      local groups = sq.arange(0, D - 1, { device = x.device }):reshape { 1, D }
       q = q * ops.eq(ops.argmax(u):reshape { N, 1 }, groups):to(wide)
     end
     v = (v:reshape { N, D, n } * q:reshape { N, D, 1 }):reshape { N, D * n }
@@ -96,13 +96,13 @@ local function choose_sentence(self, x, at)
     for i = 1, N do lists[row][i] = 0 end
     for i = starts[row] + 1, starts[row + 1] do lists[row][i], row_of[i] = 1, row - 1 end
   end
-  local sums = ops.matmul(sq.tensor(lists, { dtype = x.dtype }), x)
+  local sums = ops.matmul(sq.tensor(lists, { dtype = x.dtype, device = x.device }), x)
   local counts = {}
   for row = 1, #starts - 1 do counts[row] = { starts[row + 1] - starts[row] } end
   if at.cache then
     local state = at.cache.momq or {}
     at.cache.momq = state
-    state[self] = state[self] or sq.zeros({ #at.cache.lengths, x:size(2) }, { dtype = x.dtype }):keep()
+    state[self] = state[self] or sq.zeros({ #at.cache.lengths, x:size(2) }, { dtype = x.dtype, device = x.device }):keep()
     local sequences = {}
     for row, first in ipairs(at.keys:totable()) do sequences[row] = first // at.cache.capacity end
     local index = sq.tensor(sequences, { dtype = "i64" })
@@ -110,7 +110,7 @@ local function choose_sentence(self, x, at)
     ops.write_rows_(state[self], index, sums)
     for row, length in ipairs(at.lengths:totable()) do counts[row][1] = length end
   end
-  local means = sums / sq.tensor(counts, { dtype = x.dtype })
+  local means = sums / sq.tensor(counts, { dtype = x.dtype, device = x.device })
   local alpha = ops.softmax(ops.matmul(means, self.tensors.lora_moe_gate))
   return sq.arange(0, E - 1):reshape { 1, E }:expand { N, E },
     ops.gather_rows(alpha, sq.tensor(row_of, { dtype = "i64" }))
@@ -126,7 +126,7 @@ local function choose_soft(self, x, at, logits)
   local a, places = ops.topk(s, K)
   local taken = a
   if c.norm_topk_prob then a = a / a:sum(3, true) end
-  local ids = (places + (sq.arange(0, D - 1) * integer(n)):reshape { 1, D, 1 }):reshape { N, D * K }
+  local ids = (places + (sq.arange(0, D - 1, { device = x.device }) * integer(n, x.device)):reshape { 1, D, 1 }):reshape { N, D * K }
   local weights = (a * p:reshape { N, D, 1 }):reshape { N, D * K }
   if at.routes then record(self, at, { s = s, u = u, p = p, ids = ids, weights = weights, taken = taken }) end
   return ids, weights
@@ -138,13 +138,13 @@ local function choose_hard(self, x, at, logits)
   local D, n = c.dialect_num, c.num_experts // c.dialect_num
   local u = logits.lora_dialect_gate:to(wide)
   local p, top = ops.softmax(u), ops.argmax(u)
-  local own = sq.arange(0, N - 1) * integer(D) + top -- [N]: rows of [N D, ...]
+  local own = sq.arange(0, N - 1, { device = x.device }) * integer(D, x.device) + top -- [N]: rows of [N D, ...]
   local z = logits.lora_moe_gate:to(wide):reshape { N * D, n }
   local s = ops.softmax(ops.gather_rows(z, own))
   local a, places = ops.topk(s, c.num_experts_per_tok)
   local taken = a
   if c.norm_topk_prob then a = a / a:sum(2, true) end
-  local ids = places + (top * integer(n)):reshape { N, 1 }
+  local ids = places + (top * integer(n, x.device)):reshape { N, 1 }
   local weights = a * ops.gather_rows(p:reshape { N * D }, own):reshape { N, 1 }
   if at.routes then
     record(self, at, { s = s, u = u, p = p, top = top, ids = ids, weights = weights, taken = taken })
@@ -263,7 +263,7 @@ function M.new(linear, c, experts, random, seed)
   else
     self.choose = c.lora_route_type == "sentence" and choose_sentence or choose_compat
   end
-  local dtype = linear.weight.dtype
+  local dtype, device = linear.weight.dtype, linear.weight.device
   for _, spec in ipairs(shapes(self)) do
     local name, shape, fan = spec[1], spec[2], spec[3]
     local x
@@ -271,9 +271,9 @@ function M.new(linear, c, experts, random, seed)
       local _s <close> = sq.scope()
       local bound = fan ^ -0.5
       local drawn = sq.rand(shape, { dtype = wide_of(linear.weight), seed = seed, stream = random(), offset = 0 })
-      x = drawn:affine(2 * bound, -bound):to(dtype):clone():keep()
+      x = drawn:affine(2 * bound, -bound):to(dtype, device):keep()
     else
-      x = sq.zeros(shape, { dtype = dtype }):keep()
+      x = sq.zeros(shape, { dtype = dtype, device = device }):keep()
     end
     self.tensors[name] = x
   end

@@ -17,7 +17,7 @@ local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
 local function cross_entropy(logits, labels, smooth)
   local loss = ops.cross_entropy(logits, labels)
   if smooth == 0 then return loss end
-  local counted = ops.ne(labels, integers(-100)):to(logits.dtype)
+  local counted = ops.ne(labels, integers(-100)):to(logits.dtype, logits.device)
   local even = (ops.log_softmax(logits):mean(2) * counted):sum() * -1
   return loss * (1 - smooth) + even * smooth
 end
@@ -66,7 +66,7 @@ function M.dialect_of_rows(routes, starts, dialects, count, smooth)
       average[row][i] = i > starts[row] and i <= starts[row + 1] and 1 / (n * width) or 0
     end
   end
-  local means = ops.matmul(sq.tensor(average, { dtype = total.dtype }), total)
+  local means = ops.matmul(sq.tensor(average, { dtype = total.dtype, device = total.device }), total)
   return cross_entropy(means, integers(dialects), smooth) / count
 end
 
@@ -85,7 +85,8 @@ function M.balance_of_rows(routes, k, columns, weights)
   local z = ops.cat(list)
   local p = ops.softmax(z:to(wide_of(z)))
   local rows = p:size(1)
-  local m = weights and ops.cat(repeated):to(p.dtype) or sq.ones({ rows }, { dtype = p.dtype })
+  local m = weights and ops.cat(repeated):to(p.dtype, p.device)
+    or sq.ones({ rows }, { dtype = p.dtype, device = p.device })
   local total = m:sum()
   local f = sq.no_grad(function()
     local _, ids = ops.topk(p, k)
@@ -100,7 +101,7 @@ local function loads(route, c)
   local D, n, K = c.dialect_num, c.num_experts // c.dialect_num, c.num_experts_per_tok
   local N, s = route.s:size(1), route.s
   if route.top then -- hard: the token counts in its own group only
-    local ones = sq.ones({ N * K }, { dtype = s.dtype })
+    local ones = sq.ones({ N * K }, { dtype = s.dtype, device = s.device })
     local counts = ops.scatter_rows(ones, route.ids:reshape { -1 }, D * n):reshape { D, n }
     return counts, ops.scatter_rows(s, route.top, D), counts:sum(2) / K
   end
@@ -118,7 +119,8 @@ function M.balance_in_groups(routes, c)
   local n, K, total = c.num_experts // c.dialect_num, c.num_experts_per_tok, nil
   for _, route in ipairs(routes) do
     local counts, sums, load = loads(route, c)
-    local safe = ops.maximum(load, sq.full({ 1 }, 1e-30, { dtype = load.dtype })) -- a group that nobody reached
+    local least = sq.full({ 1 }, 1e-30, { dtype = load.dtype, device = load.device })
+    local safe = ops.maximum(load, least) -- a group that nobody reached
     local part = ((counts * sums):sum(2) / safe):sum() * n / (load:sum() * K)
     total = total and total + part or part
   end

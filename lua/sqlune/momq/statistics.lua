@@ -18,7 +18,7 @@ local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
 local function entropy(p, wide)
   local n = p:size(-1)
   if n < 2 then return 0 end
-  local logs = ops.log(ops.maximum(p, sq.full({ 1 }, 1e-30, { dtype = wide })))
+  local logs = ops.log(ops.maximum(p, sq.full({ 1 }, 1e-30, { dtype = wide, device = p.device })))
   return -(p * logs):sum():item() / (math.log(n) * p:numel() / n)
 end
 
@@ -58,15 +58,15 @@ function Statistics:add(routes, dialect_of)
         self.layers[name] = layer
         self.order[#self.order + 1] = name
       end
-      local weights = route.weights:to "f64"
-      local sums = ops.scatter_rows(weights:reshape { -1 }, (route.ids + base):reshape { -1 }, (D + 1) * E)
+      local weights, ids = route.weights:to("f64", "cpu"), route.ids:to "cpu"
+      local sums = ops.scatter_rows(weights:reshape { -1 }, (ids + base):reshape { -1 }, (D + 1) * E)
       ops.copy_(layer.sums, layer.sums + sums)
       local n, wide = #dialect_of, weights.dtype == "f64" and route.weights.dtype or "f32"
       local dropped, undecided, groups = shares(route, c, wide)
       layer.dropped, layer.entropy = layer.dropped + dropped * n, layer.entropy + undecided * n
       layer.undecided, layer.tokens = layer.undecided + groups * n, layer.tokens + n
       if route.u then
-        local top = ops.argmax(route.u)
+        local top = ops.argmax(route.u):to "cpu"
         for d = 0, D - 1 do
           local own = ops.eq(labels, integers(d))
           layer.right[d] = (layer.right[d] or 0) + (own:to "f32" * ops.eq(top, labels):to "f32"):sum():item()

@@ -26,8 +26,8 @@ local function noise(alpha, seed, starts, step, place)
       for i = starts[n] + 1, starts[n + 1] do lengths[i] = { 2 * alpha / math.sqrt(length * x:size(2)) } end
     end
     local stream = random.name("neftune", step, place)
-    local u = sq.rand(x.shape, { seed = seed, stream = stream, offset = 0 })
-    return x + ((u - 0.5) * sq.tensor(lengths)):to(x.dtype)
+    local u = sq.rand(x.shape, { seed = seed, stream = stream, offset = 0, device = x.device })
+    return x + ((u - 0.5) * sq.tensor(lengths, { device = x.device })):to(x.dtype)
   end
 end
 
