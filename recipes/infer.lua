@@ -9,6 +9,7 @@ local cfg = config.parse(arg, {
   data  = config.path "conversations, as assemble writes them; a last answer is not shown to the model",
   out   = config.path "file of predictions to write: the items with 'pred_sql'",
   dtype = config.one_of({ "f32", "bf16", "stored" }, "type of the weights", "stored"),
+  device = models.options.device,
   batch = config.integer("items at once", 16, { min = 1 }),
   limit = config.integer("only the first items, 0: all", 0, { min = 0 }),
   max_tokens  = config.integer("most tokens of an answer", 512, { min = 1 }),
@@ -36,7 +37,7 @@ end
 -- The questions.
 local template = check(conversations.template(check(sq.lora.texts(cfg.model, cfg.base))))
 local model, tokenizer = models.load(cfg.model, {
-  dtype = cfg.dtype ~= "stored" and cfg.dtype or nil, base = cfg.base or nil,
+  dtype = cfg.dtype ~= "stored" and cfg.dtype or nil, device = cfg.device, base = cfg.base or nil,
 })
 check(model, tokenizer)
 if not tokenizer then config.fail(cfg.model .. ": no tokenizer.json") end

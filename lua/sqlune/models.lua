@@ -91,13 +91,19 @@ function M.shape(config, where)
   error(shape, 0)
 end
 
----The device of this name; "auto" is the first card, or the cpu where there is none.
+---The device of this name; "auto" is the first card, or the cpu where there is none. Raises for one that is not there.
 ---@param name? string "auto", "cpu", "cuda:1" …
 ---@return string
 function M.device(name)
-  if name ~= "auto" then return name or "cpu" end
-  return (sq.devices()[2] or { name = "cpu" }).name
+  if name == nil then return "cpu" end
+  if name == "auto" then return (sq.devices()[2] or { name = "cpu" }).name end
+  return sq.empty({ 0 }, { device = name }).device
 end
+
+---Settings of recipes that put a model somewhere.
+M.options = {
+  device = sq.config.string("where the model lives: cpu, cuda:N, or auto, the first card if there is one", "auto"),
+}
 
 local function build(config, shape, dtype, device, take, wrap)
   local parts = nn.parameters(take, wrap)
@@ -188,6 +194,8 @@ function M.load(folder, opts)
   if sq.lora.is_adapter(folder) then return sq.lora.load(folder, opts) end
   local shape, config, code = M.shape_of(folder)
   if not shape then return nil, config, code end
+  local there, device = pcall(M.device, opts.device)
+  if not there then return nil, tostring(device):gsub("^[^ ]*:%d+: ", ""), "SQLUNE_MISUSE" end
   if config.use_moe_lora == true and not opts.plain then return sq.momq.load(folder, opts) end
   local stored, message
   stored, message, code = sq.safetensors.load(folder)
@@ -198,7 +206,6 @@ function M.load(folder, opts)
     dtype = first and first.dtype or "f32"
     if dtype == "f16" then dtype = "f32" end
   end
-  local device = M.device(opts.device)
   local ok, model = pcall(build, config, shape, dtype, device, function(name, dims)
     local t = stored[name]
     if not t then error({ message = string.format("%s: no tensor '%s'", folder, name) }, 0) end

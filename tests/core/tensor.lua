@@ -162,7 +162,7 @@ return {
       ["is no gradient of f32 %[2, 3%]"] = function() x.grad = sq.ones { 6 } end,
       ["f32 %[3, 2%] is no gradient"] = function() x.grad = sq.ones { 3, 2 } end,
       ["f64 %[2, 3%] is no gradient"] = function() x.grad = sq.ones({ 2, 3 }, { dtype = "f64" }) end,
-      ["no gradient of f32 %[2, 3%]: it wants that shape, f32, and elements in order"] = function()
+      ["no gradient of f32 %[2, 3%]: it wants that shape, f32, that device, and elements in order"] = function()
         x.grad = sq.ones({ 3, 2 }):transpose(1, 2)
       end,
     }

@@ -2,6 +2,7 @@
 -- Tolerances: spec/models.md, which measured PEFT's f32 against f64.
 local sq = require "sqlune"
 local t = require "tests.check"
+local checks = require "tests.model_checks"
 local config_of = require "sqlune.lora.config"
 local merge = require "sqlune.lora.merge"
 local start = require "sqlune.lora.start"
@@ -10,12 +11,7 @@ local json, lora, models, ops = sq.json, sq.lora, sq.models, sq.ops
 local function shared(path) return t.shared("golden/lora/" .. path) end
 local BASE <const> = "golden/qwen2/untied"
 
-local function distance(a, b) return ((a:to "f64" - b:to "f64"):abs():max():item()) end
-
-local function relative(a, b)
-  local d = (a:to "f64" - b:to "f64"):contiguous()
-  return ops.global_norm({ d }):item() / math.max(ops.global_norm({ b:to "f64" }):item(), 1e-300)
-end
+local distance, relative = checks.distance, checks.relative
 
 ---Rows of { input_ids, labels } as one packed batch; targets are the labels moved one to the left.
 local function pack(rows)
@@ -180,7 +176,8 @@ cases["bf16 base: logits, gradients, merged weights"] = function()
   local largest, square, count = 0, 0, 0
   for row = 1, #batch.starts - 1 do
     local n = batch.starts[row + 1] - batch.starts[row]
-    local d = logits:narrow(1, batch.starts[row] + 1, n):to "f64" - io.logits64:select(1, row):narrow(1, 1, n):to "f64"
+    local d = logits:narrow(1, batch.starts[row] + 1, n):to("f64", "cpu")
+      - io.logits64:select(1, row):narrow(1, 1, n):to "f64"
     largest = math.max(largest, d:abs():max():item())
     square, count = square + d:square():sum():item(), count + d:numel()
   end
@@ -195,7 +192,7 @@ cases["bf16 base: logits, gradients, merged weights"] = function()
     if want then
       local g = adapter.by_name[name].grad
       t.eq(g.dtype, "f32")
-      differences = differences + (g:to "f64" - want:to "f64"):square():sum():item()
+      differences = differences + (g:to("f64", "cpu") - want:to "f64"):square():sum():item()
       squares = squares + want:to("f64"):square():sum():item()
     end
   end

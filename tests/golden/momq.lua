@@ -17,7 +17,7 @@ local FACTOR = { f64 = 1, f32 = 2 }
 ---Fails unless a is within tolerance of b, relative to b's largest element.
 local function close(a, b, tolerance, what)
   t.eq(a:numel(), b:numel(), what)
-  local x, y = a:detach():to("f64"):reshape { -1 }, b:to("f64"):reshape { -1 }
+  local x, y = a:detach():to("f64", "cpu"):reshape { -1 }, b:to("f64", "cpu"):reshape { -1 }
   local size = math.max(y:abs():max():item(), 1e-30)
   local d = (x - y):abs():max():item() / size
   t.ok(d <= tolerance, ("%s: differs by %.3g, at most %.3g"):format(what, d, tolerance)) -- false for NaN
@@ -167,7 +167,8 @@ local function masked_attention(mask)
         if x:size(2) == H then return x:permute { 2, 1, 3 } end
         return x:reshape { T, KV, 1, D }:expand { T, KV, H // KV, D }:reshape { T, H, D }:permute { 2, 1, 3 }
       end
-      local scores = ops.matmul(part(q), part(k):transpose(2, 3)) * D ^ -0.5 + sq.tensor(bias[row], { dtype = q.dtype })
+      local scores = ops.matmul(part(q), part(k):transpose(2, 3)) * D ^ -0.5 
+        + sq.tensor(bias[row], { dtype = q.dtype, device = q.device })
       list[row] = ops.matmul(ops.softmax(scores), part(v)):permute { 2, 1, 3 }
     end
     return ops.cat(list)
@@ -304,9 +305,9 @@ end
 ---The largest |a - b| as a share of the largest movement of b from start, over all tensors.
 local function check_weights(adapter, start, want, tolerance, what)
   for name, x in pairs(adapter:files()) do
-    local target, first = want[name]:to "f64", start[name]:to "f64"
+    local target, first = want[name]:to "f64", start[name]:to("f64", "cpu")
     local moved = (target - first):abs():max():item()
-    local d = (x:detach():to "f64" - target):abs():max():item()
+    local d = (x:detach():to("f64", "cpu") - target):abs():max():item()
     t.ok(d <= tolerance * math.max(moved, 1e-9), ("%s %s: off by %g of %g"):format(what, name, d, moved))
   end
 end

@@ -8,7 +8,7 @@ local tensor = {}
 
 ---@class sqlune.TensorOpts
 ---@field dtype? sqlune.dtype     "f32" if absent
----@field device? string          "cpu", the only one so far
+---@field device? string          "cpu", or a card: "cuda:0"
 ---@field requires_grad? boolean  backward puts a gradient into `grad`
 
 ---@class sqlune.RandomOpts: sqlune.TensorOpts
@@ -147,10 +147,19 @@ function tensor.manual_seed(seed) end
 ---@return { seed: integer, offset: integer }
 function tensor.random_state(state) end
 
----Bytes that tensors hold now and held at most, and bytes kept for reuse.
+---Bytes that tensors of a device hold now and held at most, and bytes kept for reuse.
 ---@param reset? boolean  the peak starts anew
+---@param device? string  "cpu"
 ---@return { live_bytes: integer, peak_bytes: integer, cached_bytes: integer, live_blocks: integer }
-function tensor.tensor_memory(reset) end
+function tensor.tensor_memory(reset, device) end
+
+---The devices of this program, the cpu first, then every card that its driver knows.
+---@return { name: string, description?: string, total_bytes?: integer, free_bytes?: integer, capability?: string }[]
+function tensor.devices() end
+
+---Waits until all that was asked of a device is done. Reading a number of a tensor waits by itself.
+---@param device string
+function tensor.synchronize(device) end
 
 ---@class sqlune.CustomOpts
 ---@field forward fun(ctx: table, ...): ...   gives 1 to 3 tensors; off the tape; what backward needs goes into ctx
