@@ -1,4 +1,5 @@
-# sqlune: `make` builds build/bin/sqlune; `make help` lists the rest. Settings: CC, ARCH (for -march), BUILD, PREFIX, SAN.
+# sqlune: `make` builds build/bin/sqlune; `make help` lists the rest. Settings: CC, ARCH (for -march), BUILD, PREFIX, SAN,
+# CUDA (auto: with cards where nvcc is found; 0, 1), CUDAARCH.
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
@@ -22,14 +23,25 @@ endif
 SRC      := $(filter-out src/cuda/%,$(sort $(wildcard src/*/*.c kernels/cpu/*.c)))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 SQLUNE   := $(BUILD)/bin/sqlune
+NVCC     ?= nvcc
+CUDA     ?= auto
+CUDAARCH ?= 80 86 89 90a
+NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
+            -gencode=arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra
+CUDAHOME := $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(lastword $(NVCC)) 2>/dev/null)))
+CU       := $(sort $(wildcard kernels/cuda/*.cu))
+BACKEND  := $(patsubst %,$(BUILD)/cuda/%.o,$(basename $(CU) $(sort $(wildcard src/cuda/*.c))))
+WITHCARD := $(if $(filter $(CUDA),1 $(if $(CUDAHOME),auto)),$(BACKEND))
+comma    := ,
 PARTS    := lua recipes configs examples
 export SQLUNE_SHARED ?= ../shared
 
 .PHONY: all help deps test test-asan test-gc test-real bench lint format quickstart install uninstall clean
 all: $(SQLUNE) ## build build/bin/sqlune
-$(SQLUNE): $(OBJ)
+$(SQLUNE): $(OBJ) $(WITHCARD)
 	@mkdir -p $(@D)
-	@echo "ld $@"; $(CC) $(CFLAGS) -o $@ $(OBJ) $(LDLIBS)
+	@echo "ld $@"; $(CC) $(CFLAGS) -o $@ $(OBJ) $(WITHCARD) $(LDLIBS) \
+	  $(if $(WITHCARD),-L$(CUDAHOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDAHOME)/lib64 -lcudart_static -lstdc++ -lrt)
 	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -47,30 +59,7 @@ RUNS     ?= 10000000
 $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 	@echo "ld $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(or $(FUZZER),tests/fuzz/replay.c) $(FUZZOBJ) $(LDLIBS)
 
-# The CUDA kernels: on the host, one fibre a thread (tests/gpu/emulate.h), and for cards with nvcc.
-CU       := $(sort $(wildcard kernels/cuda/*.cu))
-EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
-CARD     := $(CU:%.cu=$(BUILD)/emulated/%.o) $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate host backend)
-CXX      := g++
-CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
-NVCC     ?= nvcc
-CUDAARCH ?= 80 86 89 90a
-NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
-            -gencode=arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra
-$(BUILD)/emulated/%.o: %.cu Makefile
-	@mkdir -p $(@D)
-	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -x c++ -c -o $@ $<
-$(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
-	@mkdir -p $(@D)
-	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
-$(BUILD)/cuda-on-host: $(EMULATED) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
-	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldl -lpthread -lm
-# The whole program with an emulated card, cuda:0: what the tests in tests/device run.
-$(BUILD)/bin/sqlune-emulated: $(OBJ) $(CARD)
-	@mkdir -p $(@D)
-	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS)
-	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
--include $(EMULATED:.o=.d) $(CARD:.o=.d)
+# The CUDA kernels for cards, by nvcc; the runtime is linked in and opens the driver when asked, cuBLASLt is opened when needed.
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. $(NVFLAGS) -MMD -MP -c -o $@ $<
@@ -80,15 +69,35 @@ $(BUILD)/cuda/%.o: %.c Makefile
 $(BUILD)/cuda/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -std=c++17 -D_GNU_SOURCE -Isrc -I. -O1 -Xcompiler -Wall,-Wextra,-Werror,-fopenmp -MMD -MP -c -o $@ $<
-ON_CARD  := $(CU:%.cu=$(BUILD)/cuda/%.o) $(patsubst %.c,$(BUILD)/cuda/%.o,$(sort $(wildcard src/cuda/*.c))) \
-            $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+ON_CARD  := $(BACKEND) $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
 $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
-	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -lcublasLt -ldl -lpthread -lm
-.PHONY: cuda test-gpu
-cuda: $(BUILD)/cuda-on-card ## compile the CUDA kernels and their test for all targets (needs nvcc)
-test-gpu: cuda ## every CUDA kernel on a card against the CPU in f64
-	$(BUILD)/cuda-on-card 5
+	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -Xlinker -rpath,$(CUDAHOME)/lib64 -ldl -lpthread -lm
 -include $(ON_CARD:.o=.d)
+.PHONY: cuda test-gpu
+cuda: ## build with cards, and the test of the kernels for cards (needs nvcc)
+	@$(MAKE) --no-print-directory CUDA=1 all $(BUILD)/cuda-on-card
+test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training and inference
+	$(BUILD)/cuda-on-card 5
+	TEST_GROUP=device $(SQLUNE) tests/run.lua
+
+# The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and as the card of the whole program.
+EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o)
+ALONE    := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+CARD     := $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate host backend)
+CXX      := g++
+CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
+$(BUILD)/emulated/%.o: %.cu Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -x c++ -c -o $@ $<
+$(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/cuda-on-host: $(EMULATED) $(ALONE) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldl -lpthread -lm
+$(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD)
+	@mkdir -p $(@D)
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS)
+-include $(EMULATED:.o=.d) $(ALONE:.o=.d) $(CARD:.o=.d)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20
@@ -98,11 +107,11 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(FUZZERS:%=$(BUILD)/fuzz-%)
-	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host $(SQLUNE) tests/run.lua $(ONLY)
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(BUILD)/bin/sqlune-emulated $(FUZZERS:%=$(BUILD)/fuzz-%)
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host SQLUNE_EMULATED=$(BUILD)/bin/sqlune-emulated $(SQLUNE) tests/run.lua $(ONLY)
 
 fuzz: ## libFuzzer (clang) over the readers of texts: RUNS=10000000 of each; what it finds goes to build-fuzz
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-fuzz CC="$(or $(CLANG),clang)" OPT="-O2 -g" WARN=-w FUZZER=-fsanitize=fuzzer fuzz-run \
+	@$(MAKE) --no-print-directory CUDA=0 BUILD=$(BUILD)-fuzz CC="$(or $(CLANG),clang)" OPT="-O2 -g" WARN=-w FUZZER=-fsanitize=fuzzer fuzz-run \
 	  SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined"
 .PHONY: fuzz fuzz-run
 fuzz-run: $(FUZZERS:%=$(BUILD)/fuzz-%)
@@ -110,7 +119,7 @@ fuzz-run: $(FUZZERS:%=$(BUILD)/fuzz-%)
 	  $(BUILD)/found-$$f tests/fuzz/corpus/$$f || exit 1; done
 
 test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); ONLY="core/ db/" picks
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \
+	@$(MAKE) --no-print-directory CUDA=0 BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 .PHONY: asan-run
 asan-run: $(SQLUNE) $(BUILD)/pty $(BUILD)/http-server $(FUZZERS:%=$(BUILD)/fuzz-%)

@@ -2,12 +2,7 @@
 -- After each case memory of the C side must be what it was before; the last line counts.
 package.path = "./?.lua;" .. package.path
 local check = require "tests.check"
-local sq = require "sqlune"
-local sys = sq.sys
-
--- SQLUNE_TEST_DEVICE=cuda:0: models of the tests are put there.
-local device = os.getenv "SQLUNE_TEST_DEVICE"
-if device then sq.models.device = function(name) return name or device end end
+local sys = require("sqlune").sys
 
 local groups = os.getenv "TEST_GROUP" and { os.getenv "TEST_GROUP" }
   or { "core", "db", "golden", "fault", "regress", "dist" }

@@ -46,7 +46,8 @@ local run = sq.custom {
     for i = 1, ctx.n do
       if ctx.wants[i] then
         local g = inputs[i].grad
-        if g then grads[i + 1] = s:keep(g:to(inputs[i].dtype)) end -- a bf16 leaf's is f32
+        if g and g.dtype ~= inputs[i].dtype then g = g:to(inputs[i].dtype) end -- a bf16 leaf's is f32
+        if g then grads[i + 1] = s:keep(g) end
       end
       if is_tensor(inputs[i]) then inputs[i]:close() end
     end

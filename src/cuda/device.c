@@ -58,7 +58,7 @@ static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
     if (status == SQN_OK) status = sqn_cuda_verdict(cudaGetDeviceProperties(&p, device));
     if (status == SQN_OK) status = sqn_cuda_verdict(cudaMemGetInfo(&left, &total));
     if (status != SQN_OK) return SQN_FAIL(e, status, "cuda:%d: %s", device, fault());
-    snprintf(out->name, sizeof out->name, "%s", p.name);
+    snprintf(out->name, sizeof out->name, "%.95s", p.name);
     out->total_bytes = (int64_t)total;
     out->free_bytes = (int64_t)left;
     out->major = p.major;

@@ -9,6 +9,7 @@
 /* SQN_OK, SQN_NOMEM, or SQN_IO, whose words sqn_cuda_fault_text has. An error that does not stick
  * is cleared; one that does (a kernel that failed) is met again by every later call. */
 sqn_status sqn_cuda_verdict(cudaError_t status);
+void sqn_cuda_note(const char *words); /* a fault that CUDA does not know */
 const char *sqn_cuda_fault_text(void); /* of this thread's last fault, static */
 
 #endif

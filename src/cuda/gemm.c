@@ -1,4 +1,5 @@
-/* Products by cuBLASLt: one handle and workspace a thread, the library's choice kept by shape.
+/* Products by cuBLASLt: one handle and workspace for each thread and card, the library's choice
+ * kept by shape. The library (half a gigabyte) is opened with the first product.
  *
  * Rules: the choice for a shape is made once and stays, so that the same call gives the same bits.
  * f32 is computed in f32, not in TF32.
@@ -7,18 +8,36 @@
 #include <cuda_runtime_api.h>
 #include <string.h>
 
+#include "core/library.h"
+#include "cuda/fault.h"
 #include "kernels/cuda/host.h"
 
-enum { KEPT = 512, WORKSPACE = 32 << 20 };
+// clang-format off
+#define CALLS(CALL) \
+    CALL(cublasLtCreate) CALL(cublasLtMatmul) CALL(cublasLtMatmulAlgoGetHeuristic) \
+    CALL(cublasLtMatmulDescCreate) CALL(cublasLtMatmulDescDestroy) \
+    CALL(cublasLtMatmulDescSetAttribute) CALL(cublasLtMatmulPreferenceCreate) \
+    CALL(cublasLtMatmulPreferenceDestroy) CALL(cublasLtMatmulPreferenceSetAttribute) \
+    CALL(cublasLtMatrixLayoutCreate) CALL(cublasLtMatrixLayoutDestroy) \
+    CALL(cublasLtMatrixLayoutSetAttribute)
+// clang-format on
+#define TEXT(x) #x
+#define SONAME(major) "libcublasLt.so." TEXT(major)
+SQN_LIBRARY(lt, SONAME(CUBLAS_VER_MAJOR), CALLS);
+
+enum { KEPT = 512, WORKSPACE = 32 << 20, MOST_CARDS = 64 };
 
 typedef struct choice {
     sqn_gemm key; /* without pointers: their alignments instead */
+    int card;
     cublasLtMatmulAlgo_t algo;
     int found; /* 0: free, 1: an algorithm, -1: there is none */
 } choice;
 
-static __thread cublasLtHandle_t handle;
-static __thread void *workspace;
+static __thread struct {
+    cublasLtHandle_t handle;
+    void *workspace;
+} on[MOST_CARDS];
 static __thread choice kept[KEPT];
 
 static cudaDataType_t type_of(sqn_dtype t) {
@@ -40,22 +59,22 @@ typedef struct descriptors {
 } descriptors;
 
 static void close_descriptors(descriptors *d) {
-    if (d->a) cublasLtMatrixLayoutDestroy(d->a);
-    if (d->b) cublasLtMatrixLayoutDestroy(d->b);
-    if (d->c) cublasLtMatrixLayoutDestroy(d->c);
-    if (d->desc) cublasLtMatmulDescDestroy(d->desc);
+    if (d->a) lt.cublasLtMatrixLayoutDestroy(d->a);
+    if (d->b) lt.cublasLtMatrixLayoutDestroy(d->b);
+    if (d->c) lt.cublasLtMatrixLayoutDestroy(d->c);
+    if (d->desc) lt.cublasLtMatmulDescDestroy(d->desc);
 }
 
 static int layout(cublasLtMatrixLayout_t *l, sqn_dtype t, int64_t rows, int64_t cols, int64_t ld,
                   int64_t batch, int64_t stride) {
     int32_t count = (int32_t)batch;
-    if (cublasLtMatrixLayoutCreate(l, type_of(t), (uint64_t)rows, (uint64_t)cols, ld) !=
+    if (lt.cublasLtMatrixLayoutCreate(l, type_of(t), (uint64_t)rows, (uint64_t)cols, ld) !=
         CUBLAS_STATUS_SUCCESS)
         return 0;
-    return cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
-                                            sizeof count) == CUBLAS_STATUS_SUCCESS &&
-           cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-                                            &stride, sizeof stride) == CUBLAS_STATUS_SUCCESS;
+    return lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
+                                               sizeof count) == CUBLAS_STATUS_SUCCESS &&
+           lt.cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                               &stride, sizeof stride) == CUBLAS_STATUS_SUCCESS;
 }
 
 static int describe(descriptors *d, const sqn_gemm *g) {
@@ -64,12 +83,12 @@ static int describe(descriptors *d, const sqn_gemm *g) {
     const int wide = g->dtype == SQN_F64;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     cudaDataType_t bias_type = type_of(g->dtype);
-    if (cublasLtMatmulDescCreate(&d->desc, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
-                                 wide ? CUDA_R_64F : CUDA_R_32F) != CUBLAS_STATUS_SUCCESS)
+    if (lt.cublasLtMatmulDescCreate(&d->desc, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
+                                    wide ? CUDA_R_64F : CUDA_R_32F) != CUBLAS_STATUS_SUCCESS)
         return 0;
-#define SET(name, value)                                                            \
-    (cublasLtMatmulDescSetAttribute(d->desc, CUBLASLT_MATMUL_DESC_##name, &(value), \
-                                    sizeof(value)) == CUBLAS_STATUS_SUCCESS)
+#define SET(name, value)                                                               \
+    (lt.cublasLtMatmulDescSetAttribute(d->desc, CUBLASLT_MATMUL_DESC_##name, &(value), \
+                                       sizeof(value)) == CUBLAS_STATUS_SUCCESS)
     if (!SET(TRANSA, ta) || !SET(TRANSB, tb)) return 0;
     if (g->bias && (!SET(EPILOGUE, epilogue) || !SET(BIAS_POINTER, g->bias) ||
                     !SET(BIAS_DATA_TYPE, bias_type)))
@@ -99,65 +118,74 @@ static sqn_gemm key_of(const sqn_gemm *g) {
 }
 
 /* The place of this shape's choice; a full table forgets what stands in the way. */
-static choice *place_of(const sqn_gemm *key) {
+static choice *place_of(const sqn_gemm *key, int card) {
     const unsigned char *bytes = (const unsigned char *)key;
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (size_t i = 0; i < sizeof *key; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    hash += (uint64_t)card * 0x9e3779b97f4a7c15u;
     choice *home = &kept[hash % KEPT];
     for (int i = 0; i < 8; i++) {
         choice *c = &kept[(hash + (uint64_t)i) % KEPT];
-        if (c->found == 0 || memcmp(&c->key, key, sizeof *key) == 0) return c;
+        if (c->found == 0 || (c->card == card && memcmp(&c->key, key, sizeof *key) == 0)) return c;
     }
     home->found = 0;
     return home;
 }
 
-static void choose(choice *c, const descriptors *d, const sqn_gemm *key) {
+static void choose(choice *c, const descriptors *d, const sqn_gemm *key, int card) {
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t result;
     size_t most = WORKSPACE;
     int count = 0;
     c->key = *key;
+    c->card = card;
     c->found = -1;
-    if (cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) return;
-    cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                         &most, sizeof most);
-    if (cublasLtMatmulAlgoGetHeuristic(handle, d->desc, d->a, d->b, d->c, d->c, preference, 1,
-                                       &result, &count) == CUBLAS_STATUS_SUCCESS &&
+    if (lt.cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) return;
+    lt.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                            &most, sizeof most);
+    if (lt.cublasLtMatmulAlgoGetHeuristic(on[card].handle, d->desc, d->a, d->b, d->c, d->c,
+                                          preference, 1, &result,
+                                          &count) == CUBLAS_STATUS_SUCCESS &&
         count > 0) {
         c->algo = result.algo;
         c->found = 1;
     }
-    cublasLtMatmulPreferenceDestroy(preference);
+    lt.cublasLtMatmulPreferenceDestroy(preference);
 }
 
-static sqn_status ready(void) {
-    if (handle == NULL && cublasLtCreate(&handle) != CUBLAS_STATUS_SUCCESS) return SQN_NOMEM;
-    if (workspace == NULL && cudaMalloc(&workspace, WORKSPACE) != cudaSuccess) {
-        workspace = NULL;
-        cudaGetLastError();
-        return SQN_NOMEM;
+static sqn_status ready(int card) {
+    sqn_err e = SQN_ERR_INIT;
+    sqn_status status = sqn_library_open(&lt_library, &e);
+    if (status != SQN_OK) {
+        sqn_cuda_note(e.message);
+        sqn_err_clear(&e);
+        return status;
     }
-    return SQN_OK;
+    if (on[card].handle == NULL && lt.cublasLtCreate(&on[card].handle) != CUBLAS_STATUS_SUCCESS)
+        return SQN_NOMEM;
+    if (on[card].workspace != NULL) return SQN_OK;
+    return sqn_cuda_verdict(cudaMalloc(&on[card].workspace, WORKSPACE));
 }
 
 sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
     descriptors d = {0};
-    sqn_status status = ready();
-    if (status != SQN_OK) return status;
-    status = SQN_NOTFOUND;
+    int card = 0;
+    SQN_TRY(sqn_cuda_verdict(cudaGetDevice(&card)));
+    if (card >= MOST_CARDS) return SQN_NOTFOUND;
+    SQN_TRY(ready(card));
+    sqn_status status = SQN_NOTFOUND;
     if (describe(&d, g)) {
         const sqn_gemm key = key_of(g);
-        choice *c = place_of(&key);
-        if (c->found == 0) choose(c, &d, &key);
+        choice *c = place_of(&key, card);
+        if (c->found == 0) choose(c, &d, &key, card);
         const float one = 1, beta = (float)g->beta;
         const double one_wide = 1, beta_wide = g->beta;
         const int wide = g->dtype == SQN_F64;
         if (c->found > 0 &&
-            cublasLtMatmul(handle, d.desc, wide ? (const void *)&one_wide : &one, g->a, d.a, g->b,
-                           d.b, wide ? (const void *)&beta_wide : &beta, g->c, d.c, g->c, d.c,
-                           &c->algo, workspace, WORKSPACE,
-                           stream ? (cudaStream_t)stream : cudaStreamPerThread) ==
+            lt.cublasLtMatmul(on[card].handle, d.desc, wide ? (const void *)&one_wide : &one, g->a,
+                              d.a, g->b, d.b, wide ? (const void *)&beta_wide : &beta, g->c, d.c,
+                              g->c, d.c, &c->algo, on[card].workspace, WORKSPACE,
+                              stream ? (cudaStream_t)stream : cudaStreamPerThread) ==
                 CUBLAS_STATUS_SUCCESS)
             status = SQN_OK;
     }

@@ -9,6 +9,8 @@ static __thread char text[200];
 
 const char *sqn_cuda_fault_text(void) { return text[0] ? text : "no fault is known"; }
 
+void sqn_cuda_note(const char *words) { snprintf(text, sizeof text, "%s", words); }
+
 sqn_status sqn_cuda_verdict(cudaError_t status) {
     if (status == cudaSuccess) return SQN_OK;
     const int sticks = cudaGetLastError() == status && cudaPeekAtLastError() != cudaSuccess;

@@ -9,4 +9,13 @@ return {
     t.ok(pipe:close(), text)
     t.ok(text:find "%d+ passed, 0 failed", text)
   end,
+
+  ["the whole program computes on a card that the host plays"] = function() -- the cases of tests/device
+    local program = os.getenv "SQLUNE_EMULATED" or t.skip "SQLUNE_EMULATED names no program: make test builds it"
+    local pipe = assert(io.popen("TEST_GROUP=device " .. program .. " tests/run.lua 2>&1"))
+    local text = pipe:read "a"
+    t.ok(pipe:close(), text)
+    local passed = tonumber(text:match "(%d+) passed, 0 failed")
+    t.ok(passed and passed > 150, text)
+  end,
 }

@@ -55,6 +55,20 @@ return {
     end
     t.eq(gradients(function(x, y) return sq.checkpoint(layer, x, y) end), gradients(layer))
   end,
+  ["checkpoints behind one another in bf16"] = function()
+    local _s <close> = sq.scope()
+    local w = sq.randn({ 4, 4 }, { seed = 3, dtype = "f32" }):to("bf16")
+    w.requires_grad = true
+    local function layer(x) return ops.linear(x, w):tanh() end
+    local function gradients(run)
+      local x = sq.randn({ 3, 4 }, { seed = 4 }):to "bf16"
+      x.requires_grad, w.grad = true, nil
+      local total = run(run(x)):to("f32"):sum()
+      total:backward()
+      return { x.grad:totable(), w.grad:totable() }
+    end
+    t.eq(gradients(function(x) return sq.checkpoint(layer, x) end), gradients(layer))
+  end,
   ["checkpoint keeps no activations"] = function()
     local _s <close> = sq.scope()
     local x = sq.randn({ 64, 256 }, { requires_grad = true })

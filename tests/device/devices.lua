@@ -1,0 +1,109 @@
+-- Tensors on a card: where they are made, moved, read, refused.
+local sq = require "sqlune"
+local t = require "tests.check"
+local ops = sq.ops
+
+local function on_card(fn)
+  return function()
+    if #sq.devices() < 2 then t.skip "no card in this build" end
+    local _s <close> = sq.scope()
+    fn()
+  end
+end
+
+local cases = {
+  ["made, moved, read"] = function()
+    local x = sq.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }, { device = "cuda:0" })
+    t.eq(x.device, "cuda:0")
+    t.eq(x:to("cpu"):totable(), { { 1, 2, 3 }, { 4, 5, 6 } })
+    t.eq(x:transpose(1, 2):totable(), { { 1, 4 }, { 2, 5 }, { 3, 6 } }) -- a view that does not lie in order
+    t.eq(x:select(1, 2):to { device = "cpu" }:totable(), { 4, 5, 6 })
+    t.eq(x:narrow(2, 2, 1):to("bf16", "cpu"):totable(), { { 2 }, { 5 } })
+    t.eq(tostring(x):match "^[^\n]*", "f32 [2, 3] cuda:0")
+    t.eq(x:select(1, 1):select(1, 3):item(), 3)
+    t.eq(sq.full({ 3 }, 2.5, { device = "cuda" }):totable(), { 2.5, 2.5, 2.5 })
+    t.eq(sq.arange(3, 5, { device = "cuda:0" }):totable(), { 3, 4, 5 })
+    t.eq((x * 2 - 1):to("cpu"):totable(), { { 1, 3, 5 }, { 7, 9, 11 } })
+    t.eq(sq.zeros({ 2 }, { device = "cuda:0" }):totable(), { 0, 0 })
+  end,
+
+  ["random numbers do not depend on the device"] = function()
+    for _, dtype in ipairs { "f32", "f64", "bf16" } do
+      local how = { dtype = dtype, seed = 7, stream = 3 }
+      local here = sq.rand({ 1001 }, how)
+      how.device = "cuda:0"
+      t.eq(sq.rand({ 1001 }, how):totable(), here:totable(), dtype)
+      local x = sq.ones({ 3, 77 }, { dtype = dtype })
+      t.eq(x:to("cuda:0"):dropout(0.3, 5, 2, 9):totable(), x:dropout(0.3, 5, 2, 9):totable(), dtype)
+    end
+  end,
+
+  ["indexes lie where they like"] = function()
+    local x = sq.tensor({ { 1, 2 }, { 3, 4 }, { 5, 6 } }, { device = "cuda:0" })
+    local index = sq.tensor({ 2, 0 }, { dtype = "i64" })
+    for _, device in ipairs { "cpu", "cuda:0" } do
+      t.eq(ops.gather_rows(x, index:to(device)):totable(), { { 5, 6 }, { 1, 2 } }, device)
+      t.fails(function() ops.gather_rows(x, sq.tensor({ 3 }, { dtype = "i64", device = device })) end,
+        "index 3 %(place 1%) is not below 3")
+    end
+    index:fill_(1) -- the card's copy of it is made anew
+    t.eq(ops.gather_rows(x, index):totable(), { { 3, 4 }, { 3, 4 } })
+    t.eq(ops.write_rows_(x, index:narrow(1, 1, 1), sq.tensor({ { 9, 9 } }, { device = "cuda:0" })):totable(),
+      { { 1, 2 }, { 9, 9 }, { 5, 6 } })
+  end,
+
+  ["gradients cross devices"] = function()
+    local w = sq.tensor({ 1, 2 }, { requires_grad = true })
+    local loss = (w:to "cuda:0" * 3):sum() * 2
+    loss:backward()
+    t.eq(w.grad.device, "cpu")
+    t.eq(w.grad:totable(), { 6, 6 })
+    local v = sq.tensor({ 1, 2 }, { requires_grad = true, device = "cuda:0" })
+    v:to("f64", "cpu"):square():sum():backward()
+    t.eq(v.grad.device, "cuda:0")
+    t.eq(v.grad:totable(), { 2, 4 })
+  end,
+
+  ["what is refused"] = function()
+    local here, there = sq.ones { 2 }, sq.ones({ 2 }, { device = "cuda:0" })
+    t.fails(function() return here + there end, "add: devices differ: f32 %[2%] on cpu, f32 %[2%] on cuda:0")
+    t.fails(function() ops.cat { there, here } end, "cat: devices differ")
+    t.fails(function() ops.swiglu(here, there) end, "swiglu: devices differ")
+    t.fails(function() ops.global_norm { there, here } end, "devices differ")
+    t.fails(function() there.grad = here end, "no gradient")
+    t.fails(function() sq.ones({ 1 }, { device = "cuda:99" }) end, "no device 'cuda:99': the last one is cuda:%d")
+    for _, name in ipairs { "gpu", "cuda:", "cuda:-1", "cuda:1x", "cudaN" } do
+      t.fails(function() sq.ones({ 1 }, { device = name }) end, "no device '" .. name:gsub("%-", "%%-") .. "'")
+    end
+    t.fails(function() there:to "cuda:99" end, "no device")
+  end,
+
+  ["copies in place, and through files"] = function()
+    local there = sq.zeros({ 2, 2 }, { device = "cuda:0" })
+    ops.copy_(there, sq.tensor { { 1, 2 }, { 3, 4 } })
+    ops.copy_(there:select(2, 1), sq.tensor({ 7, 8 }, { dtype = "f64" }))
+    t.eq(there:totable(), { { 7, 2 }, { 8, 4 } })
+    local path = t.tmpdir() .. "/x.safetensors"
+    t.ok(sq.safetensors.save(path, { x = there, y = there:transpose(1, 2) }))
+    local stored = sq.safetensors.load(path)
+    t.eq(stored.x:totable(), { { 7, 2 }, { 8, 4 } })
+    t.eq(stored.y:totable(), { { 7, 8 }, { 2, 4 } })
+  end,
+
+  ["memory is counted for each device, and goes back"] = function()
+    local before = sq.tensor_memory(true, "cuda:0")
+    local host = sq.tensor_memory().live_bytes
+    local x = sq.zeros({ 1000, 1000 }, { device = "cuda:0" })
+    t.eq(sq.tensor_memory(false, "cuda:0").live_bytes - before.live_bytes, 4000000)
+    t.ok(sq.tensor_memory().live_bytes - host < 4096)
+    x:close()
+    local after = sq.tensor_memory(false, "cuda:0")
+    t.eq(after.live_bytes, before.live_bytes)
+    t.eq(after.live_blocks, before.live_blocks)
+    t.eq(after.peak_bytes - before.live_bytes, 4000000)
+    sq.synchronize "cuda:0"
+    sq.synchronize "cpu"
+  end,
+}
+for name, case in pairs(cases) do cases[name] = on_card(case) end
+return cases
