@@ -109,13 +109,21 @@ local function build(config, shape, dtype, device, take, wrap)
   local parts = nn.parameters(take, wrap)
   local built = require(M.kinds[config.model_type].file).build(parts, shape, dtype)
   return setmetatable({
-    config = config, shape = shape, dtype = dtype, device = device, parts = parts, hidden_of = built.hidden, output = built.output,
+    config = config, shape = shape, dtype = dtype, device = device, parts = parts,
+    hidden_of = built.hidden, output = built.output,
   }, Model)
 end
 
+---@class sqlune.models.NewOpts
+---@field dtype? string
+---@field device? string   where the weights are put: "cpu", "cuda:N" or "auto"
+---@field seed? integer    of the weights
+---@field train? boolean
+---@field wrap? fun(name: string, linear: table): any
+
 ---A model with random weights: matrices normal with deviation `initializer_range` (0.02), norms 1, biases 0.
 ---@param config table   like config.json: model_type, hidden_size, num_hidden_layers, …
----@param opts? {dtype?: string, device?: string, seed?: integer, train?: boolean, wrap?: fun(name: string, linear: table): any}
+---@param opts? sqlune.models.NewOpts
 ---@return sqlune.Model? model
 ---@return string? message
 function M.from_config(config, opts)
@@ -132,7 +140,7 @@ function M.from_config(config, opts)
       local drawn = dtype == "bf16" and "f32" or dtype
       t = sq.randn(dims, { dtype = drawn, seed = opts.seed or 1, stream = stream, offset = 0 })
       t = ops.scale_(t, deviation)
-      if dtype == "bf16" or device ~= "cpu" then t = t:to(dtype, device) end -- drawn on the cpu: the same everywhere
+      if dtype == "bf16" or device ~= "cpu" then t = t:to(dtype, device) end -- drawn on the cpu, the same for all
       t:keep()
     else
       local how = { dtype = dtype, device = device }

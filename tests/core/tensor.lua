@@ -116,7 +116,7 @@ return {
       ["fill_: 0.5 does not fit i64 %[1%]"] = function() return i:fill_(0.5) end,
       ["no dtype 'f8'"] = function() return sq.zeros({ 1 }, { dtype = "f8" }) end,
       ["unknown option 'dtyp'"] = function() return sq.zeros({ 1 }, { dtyp = "f32" }) end,
-      ["only 'cpu'"] = function() return sq.zeros({ 1 }, { device = "cuda:0" }) end,
+      ["no device 'cuda:99'"] = function() return sq.zeros({ 1 }, { device = "cuda:99" }) end,
       ["dimension 2 has size %-1"] = function() return sq.zeros { 1, -1 } end,
       ["at most 6 numbers, got 7"] = function() return sq.zeros { 1, 1, 1, 1, 1, 1, 1 } end,
       ["out of memory: .* MiB wanted"] = function() return sq.zeros { 1 << 55 } end,

@@ -1,5 +1,5 @@
--- Every differentiable operator on a card against the CPU: outputs and gradients of the cases of tests/gradient_cases.lua.
--- The card: cuda:0 of the build, which is the emulated one in sqlune-emulated.
+-- Every differentiable operator on a card against the CPU: outputs and gradients of the cases of
+-- tests/gradient_cases.lua. The card: cuda:0 of the build, which is the emulated one in sqlune-emulated.
 local sq = require "sqlune"
 local t = require "tests.check"
 local all = require "tests.gradient_cases"

@@ -167,7 +167,7 @@ local function masked_attention(mask)
         if x:size(2) == H then return x:permute { 2, 1, 3 } end
         return x:reshape { T, KV, 1, D }:expand { T, KV, H // KV, D }:reshape { T, H, D }:permute { 2, 1, 3 }
       end
-      local scores = ops.matmul(part(q), part(k):transpose(2, 3)) * D ^ -0.5 
+      local scores = ops.matmul(part(q), part(k):transpose(2, 3)) * D ^ -0.5
         + sq.tensor(bias[row], { dtype = q.dtype, device = q.device })
       list[row] = ops.matmul(ops.softmax(scores), part(v)):permute { 2, 1, 3 }
     end

@@ -41,7 +41,8 @@ local function check_bf16()
   local largest, square, count = 0, 0, 0
   for row = 1, #batch.starts - 1 do
     local n = batch.starts[row + 1] - batch.starts[row]
-    local d = logits:narrow(1, batch.starts[row] + 1, n):to("f64", "cpu") - io.logits64:select(1, row):narrow(1, 1, n):to "f64"
+    local d = logits:narrow(1, batch.starts[row] + 1, n):to("f64", "cpu")
+      - io.logits64:select(1, row):narrow(1, 1, n):to "f64"
     largest = math.max(largest, d:abs():max():item())
     square, count = square + d:square():sum():item(), count + d:numel()
   end

@@ -102,7 +102,8 @@ local function choose_sentence(self, x, at)
   if at.cache then
     local state = at.cache.momq or {}
     at.cache.momq = state
-    state[self] = state[self] or sq.zeros({ #at.cache.lengths, x:size(2) }, { dtype = x.dtype, device = x.device }):keep()
+    local how = { dtype = x.dtype, device = x.device }
+    state[self] = state[self] or sq.zeros({ #at.cache.lengths, x:size(2) }, how):keep()
     local sequences = {}
     for row, first in ipairs(at.keys:totable()) do sequences[row] = first // at.cache.capacity end
     local index = sq.tensor(sequences, { dtype = "i64" })
@@ -126,7 +127,8 @@ local function choose_soft(self, x, at, logits)
   local a, places = ops.topk(s, K)
   local taken = a
   if c.norm_topk_prob then a = a / a:sum(3, true) end
-  local ids = (places + (sq.arange(0, D - 1, { device = x.device }) * integer(n, x.device)):reshape { 1, D, 1 }):reshape { N, D * K }
+  local first = sq.arange(0, D - 1, { device = x.device }) * integer(n, x.device) -- expert of each group
+  local ids = (places + first:reshape { 1, D, 1 }):reshape { N, D * K }
   local weights = (a * p:reshape { N, D, 1 }):reshape { N, D * K }
   if at.routes then record(self, at, { s = s, u = u, p = p, ids = ids, weights = weights, taken = taken }) end
   return ids, weights
