@@ -103,7 +103,8 @@ function Adapter:take_pair(part, name, base, r, stream)
     return part.start and part.start.a:clone() or start.draw({ r, inputs }, o):to(base.weight.device)
   end)
   part.b = self:take(name .. ".lora_B.weight", { outputs, r }, function()
-    return part.start and part.start.b:clone() or sq.zeros({ outputs, r }, { dtype = self.dtype, device = base.weight.device })
+    local how = { dtype = self.dtype, device = base.weight.device }
+    return part.start and part.start.b:clone() or sq.zeros({ outputs, r }, how)
   end)
 end
 
