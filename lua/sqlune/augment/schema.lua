@@ -36,11 +36,9 @@ local M = { Schema = Schema }
 local unpack = table.unpack
 local NONE <const> = {}
 
----Names with a colon or a comma, which stand in quotes. M-Schema writes names without quotes, so "(a:b:TEXT)" reads
----as a column "a".
-local function odd_names(names, statement)
+---Names with a colon or a comma. M-Schema writes names without quotes, so "(a:b:TEXT)" reads as a column "a".
+local function odd_names(names)
   local list = {}
-  if not statement or not statement:find "[\"'`%[].*[:,]" then return list end
   for name in pairs(names) do
     if name:find "[:,]" then list[#list + 1] = name end
   end
@@ -117,7 +115,7 @@ local prepared = setmetatable({}, { __mode = "k" }) -- structure -> what its sam
 ---everything counts as used.
 local function uses_of(tables, statement, dialect)
   local names = statement and sql.identifiers(statement, dialect) or {}
-  local uses = { names = names, odd = odd_names(names, statement), tables = {}, any = false,
+  local uses = { names = names, odd = odd_names(names), tables = {}, any = false,
     all = statement and sql.reads_unnamed(statement, dialect) }
   for t, one in ipairs(tables) do
     local used = names[one.lower] or names[one.bare] or #uses.odd > 0 and begins_with(one.key, uses.odd) or false
