@@ -55,8 +55,10 @@ end
 check(fs.mkdir(cfg.out))
 
 -- Run and judge; verdicts go to a journal, from which the next run goes on if this one stops.
-local journal = check(journals.open(fs.join(cfg.out, "verdicts.jsonl"), input.digest(items, { cfg.timeout,
-  cfg.max_rows, cfg.tolerance, cfg.rounds, cfg.suite, cfg.samples }), cfg.resume))
+local journal = check(journals.open(fs.join(cfg.out, "verdicts.jsonl"), function()
+  return input.digest(items, { cfg.timeout, cfg.max_rows, cfg.tolerance, cfg.rounds, cfg.suite, cfg.samples })
+end, cfg.resume))
+local _flush <close> = setmetatable({}, { __close = function() journal:flush() end }) -- however this ends
 if journal.count > 0 then
   io.stderr:write(("sqlune eval: %d of %d verdicts are there already (%s)\n"):format(journal.count, #items,
     journal.path))
@@ -74,7 +76,6 @@ local outcomes, message
 do
   local bar <close> = progress.bar { label = "eval", total = #items }
   local written = sq.sys.clock()
-  local _flush <close> = setmetatable({}, { __close = function() journal:flush() end })
   outcomes, message = evaluate.run {
     items = items, workers = cfg.workers, timeout = cfg.timeout, max_rows = cfg.max_rows, samples = cfg.samples,
     rounds = cfg.rounds, tolerance = cfg.tolerance, done = journal.outcomes,

@@ -140,6 +140,15 @@ static int l_object(lua_State *L) {
     return 1;
 }
 
+static int l_like(lua_State *L) { /* like(object, table) -> table, which takes its order */
+    luaL_argexpected(L, bind_json_is_object(L, 1), 1, "object");
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_getmetatable(L, 1);
+    lua_setmetatable(L, 2);
+    return 1;
+}
+
 static int l_is_array(lua_State *L) {
     lua_pushboolean(L, bind_json_is_array(L, 1));
     return 1;
@@ -174,10 +183,19 @@ static int l_keys(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"decode", l_decode},    {"encode", l_encode},      {"read", l_read},
-    {"write", l_write},      {"array", l_array},        {"object", l_object},
-    {"keys", l_keys},        {"is_array", l_is_array},  {"is_object", l_is_object},
-    {"items", l_json_items}, {"writer", l_json_writer}, {NULL, NULL},
+    {"decode", l_decode},
+    {"encode", l_encode},
+    {"read", l_read},
+    {"write", l_write},
+    {"array", l_array},
+    {"object", l_object},
+    {"keys", l_keys},
+    {"like", l_like},
+    {"is_array", l_is_array},
+    {"is_object", l_is_object},
+    {"items", l_json_items},
+    {"writer", l_json_writer},
+    {NULL, NULL},
 };
 
 int l_open_json(lua_State *L);

@@ -38,16 +38,29 @@ static void shortest(char out[SQN_FLOAT_TEXT], double x) {
     }
 }
 
+/* The digits of x > 0 where nine decimals say it exactly: most numbers that people and clocks make.
+ * A decimal of at most 15 digits that reads back as x has no shorter one beside it. */
+static bool few_decimals(char digits[20], int *count, int *exponent, double x) {
+    double scaled = nearbyint(x * 1e9);
+    if (!(scaled >= 1 && scaled < 1e15) || scaled / 1e9 != x) return false;
+    *count = snprintf(digits, 20, "%lld", (long long)scaled);
+    *exponent = *count - 10;
+    return true;
+}
+
 size_t sqn_float_text(char out[SQN_FLOAT_TEXT], double x) {
     if (isnan(x)) return (size_t)snprintf(out, SQN_FLOAT_TEXT, "nan");
     if (isinf(x)) return (size_t)snprintf(out, SQN_FLOAT_TEXT, x < 0 ? "-inf" : "inf");
     const char *sign = signbit(x) ? "-" : "";
     if (x == 0) return (size_t)snprintf(out, SQN_FLOAT_TEXT, "%s0.0", sign);
     char text[SQN_FLOAT_TEXT], digits[20];
-    shortest(text, fabs(x));
-    int count = 0, exponent = atoi(strchr(text, 'e') + 1);
-    for (const char *p = text; *p != 'e'; p++)
-        if (*p != '.') digits[count++] = *p;
+    int count = 0, exponent;
+    if (!few_decimals(digits, &count, &exponent, fabs(x))) {
+        shortest(text, fabs(x));
+        exponent = atoi(strchr(text, 'e') + 1);
+        for (const char *p = text; *p != 'e'; p++)
+            if (*p != '.') digits[count++] = *p;
+    }
     while (count > 1 && digits[count - 1] == '0') count--;
     digits[count] = '\0';
     if (exponent < -4 || exponent >= 16)

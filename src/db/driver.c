@@ -1,6 +1,7 @@
 /* What all drivers share: the choice of one, limits on rows and bytes, whole results. */
 #include "db/driver.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -207,7 +208,7 @@ sqn_status sqn_conn_query(sqn_conn *c, const char *sql, size_t n, const sqn_run_
         SQN_GOTO(keep_row(r, &room, row, e));
     }
     sqn_conn_finish(c);
-    r->seconds = sqn_db_clock() - start;
+    r->seconds = nearbyint(1e9 * (sqn_db_clock() - start)) / 1e9; /* what the clock can say */
     *out = r;
     return SQN_OK;
 fail:

@@ -2,7 +2,8 @@
 --
 -- Rules: the first line holds the digest of all that verdicts depend on; a journal of other settings is another
 -- evaluation's and is not read. Lines are appended as verdicts come; a last line that was cut off does not count and is
--- cut away; a line counts once. The journal goes when the evaluation is complete.
+-- cut away; a line counts once. The journal goes when the evaluation is complete. Digest and lines are made when they are
+-- needed: most evaluations end before anything is written here.
 local core = require "sqlune.core"
 local fs, json = core.fs, core.json
 
@@ -40,7 +41,7 @@ local function line_of(item, outcome)
 end
 
 ---Outcomes of the whole lines of a journal, and how many bytes these are. nil: it belongs to another evaluation.
-local function read(path, digest)
+local function read(path, digest_of)
   local text = fs.read(path)
   if not text then return nil end
   local outcomes, count, at, first = {}, 0, 1, true
@@ -50,7 +51,7 @@ local function read(path, digest)
     local value = json.decode(text:sub(at, stop - 1))
     if type(value) ~= "table" then break end
     if first then
-      if value.digest ~= digest then return nil end
+      if value.digest ~= digest_of() then return nil end
       first = false
     elseif math.type(value.item) == "integer" and type(value.outcome) == "table" then
       if not outcomes[value.item] then count = count + 1 end
@@ -64,15 +65,15 @@ end
 
 ---Opens or begins a journal. What it held of this evaluation stands in `outcomes`.
 ---@param path string
----@param digest string   of all settings and statements that verdicts depend on
+---@param digest_of fun(): string  of all settings and statements that verdicts depend on
 ---@param resume boolean  false: what is there is thrown away
 ---@return sqlune.evaluate.Journal? journal
 ---@return string? message
 ---@return string? code
-function M.open(path, digest, resume)
+function M.open(path, digest_of, resume)
   local outcomes, count, whole, size
-  if resume then outcomes, count, whole, size = read(path, digest) end
-  local self = setmetatable({ path = path, outcomes = outcomes or {}, count = count or 0, digest = digest,
+  if resume then outcomes, count, whole, size = read(path, digest_of) end
+  local self = setmetatable({ path = path, outcomes = outcomes or {}, count = count or 0, digest_of = digest_of,
     pending = {}, begun = outcomes ~= nil }, Journal)
   if whole and #whole < size then
     local ok, message, code = fs.write(path, whole)
@@ -88,7 +89,7 @@ end
 ---@param item integer
 ---@param outcome sqlune.evaluate.Outcome
 function Journal:add(item, outcome)
-  self.pending[#self.pending + 1] = line_of(item, outcome)
+  self.pending[#self.pending + 1] = { item, outcome }
 end
 
 ---@return true? ok
@@ -96,10 +97,10 @@ end
 ---@return string? code
 function Journal:flush()
   if #self.pending == 0 then return true end
-  if not self.begun then
-    table.insert(self.pending, 1, json.encode { journal = "sqlune eval", digest = self.digest } .. "\n")
-  end
-  local ok, message, code = fs.append(self.path, table.concat(self.pending))
+  local lines = {}
+  if not self.begun then lines[1] = json.encode { journal = "sqlune eval", digest = self.digest_of() } .. "\n" end
+  for _, verdict in ipairs(self.pending) do lines[#lines + 1] = line_of(verdict[1], verdict[2]) end
+  local ok, message, code = fs.append(self.path, table.concat(lines))
   if not ok then return nil, message, code end
   self.pending, self.begun = {}, true
   return true

@@ -83,9 +83,12 @@ function M.summary_json(run)
   return object
 end
 
+-- What stands in eval.json about an item, in this order, where there is a value.
+local SHAPE = json.object("item", 0, "id", "", "db_name", "", "question", "", "sql", "", "pred_sql", "", "difficulty", "")
 local FIELDS = { "verdict", "ex", "ex_bird", "ex_ordered", "ex_xiyan", "ex_spider", "soft_f1", "executable", "ties",
   "reward", "time_ratio", "reference", "gold_error", "gold_code", "pred_error", "pred_code", "gold_rows", "pred_rows",
   "gold_seconds", "pred_seconds", "gold_cached" }
+for _, key in ipairs(FIELDS) do SHAPE[key] = "" end
 
 ---The whole of eval.json.
 ---@param run sqlune.evaluate.Result
@@ -95,11 +98,13 @@ function M.json(run)
   for i, outcome in ipairs(run.outcomes) do
     local item = run.items[i]
     local gold = type(item.gold) == "table" and json.array(item.gold) or item.gold
-    local line = json.object("item", i, "id", item.id, "db_name", item.name, "question", item.question, "sql", gold,
-      "pred_sql", item.pred)
-    if item.difficulty then line.difficulty = item.difficulty end
-    for _, key in ipairs(FIELDS) do line[key] = outcome[key] end
-    lines[i] = line
+    local line = { item = i, id = item.id, db_name = item.name, question = item.question, sql = gold,
+      pred_sql = item.pred, difficulty = item.difficulty }
+    for k = 1, #FIELDS do
+      local key = FIELDS[k]
+      line[key] = outcome[key]
+    end
+    lines[i] = json.like(SHAPE, line)
   end
   return json.object("settings", run.settings, "summary", M.summary_json(run), "items", lines)
 end

@@ -37,12 +37,14 @@ local function count(counts, outcome)
   counts[outcome.verdict] = counts[outcome.verdict] + 1
   if outcome.verdict == "gold_error" then return end
   counts.scored = counts.scored + 1
-  for _, name in ipairs(SHARES) do
-    if outcome[name] then counts.held[name] = counts.held[name] + 1 end
+  local held = counts.held
+  for i = 1, #SHARES do
+    local name = SHARES[i]
+    if outcome[name] then held[name] = held[name] + 1 end
   end
   if outcome.ties then counts["ties_" .. outcome.ties] = counts["ties_" .. outcome.ties] + 1 end
   counts.soft = counts.soft + (outcome.soft_f1 or 0)
-  counts.rewards[#counts.rewards + 1] = outcome.reward
+  if outcome.reward then counts.rewards[#counts.rewards + 1] = outcome.reward end
 end
 
 local function finish(counts)

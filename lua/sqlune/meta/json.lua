@@ -58,6 +58,13 @@ function json.array(t) end
 ---@return table
 function json.object(...) end
 
+---Gives a table the order of an object's keys: many of one kind are made faster so than key by key. What the table has
+---under other keys is not written, as are keys of the object that the table lacks.
+---@param object table  made by json.object or decoded
+---@param t table
+---@return table t  the same table
+function json.like(object, t) end
+
 ---The keys of an object: in their order, or sorted for a table that keeps none.
 ---@param t table
 ---@return string[]
