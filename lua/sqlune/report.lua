@@ -31,6 +31,7 @@ local function printable(text)
     end
     text = table.concat(parts)
   end
+  if not text:find "%c" then return text end
   return (text:gsub("[\0-\8\11-\31\127]", function(c)
     return c == "\127" and "\u{2421}" or utf8.char(0x2400 + c:byte())
   end))

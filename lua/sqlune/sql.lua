@@ -42,8 +42,11 @@ function M.significant(text, dialect)
   return list
 end
 
+local BLANK = { [9] = true, [10] = true, [11] = true, [12] = true, [13] = true, [32] = true } -- bytes
+
 ---A text without the blanks around it.
 local function stripped(text)
+  if not BLANK[text:byte(1)] and not BLANK[text:byte(-1)] then return text end
   local first = text:find "%S"
   return first and text:match(".*%S", first) or ""
 end

@@ -146,6 +146,12 @@ const char *sqn_conn_column_name(sqn_conn *c, int i) { return c->driver->column_
 void sqn_conn_finish(sqn_conn *c) { c->driver->finish(c); }
 void sqn_conn_cancel(sqn_conn *c) { c->driver->cancel(c); }
 
+void sqn_conn_hold(sqn_conn *c, bool on) {
+    if (c->driver->hold == NULL) return;
+    c->driver->finish(c);
+    c->driver->hold(c, on);
+}
+
 sqn_status sqn_conn_next(sqn_conn *c, const sqn_cell **row, sqn_err *e) {
     sqn_status status = c->driver->next(c, row, e);
     if (status != SQN_OK || *row == NULL) return status;

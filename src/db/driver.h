@@ -74,6 +74,7 @@ typedef struct sqn_driver {
     unsigned (*column_type)(sqn_conn *c, int i);
     /* Fails if the whole batch did; NULL: the driver has none. */
     sqn_status (*run_batch)(sqn_conn *c, const sqn_batch *b, sqn_err *e);
+    void (*hold)(sqn_conn *c, bool on); /* see sqn_conn_hold; NULL: the driver has none */
 } sqn_driver;
 
 /* What every driver's connection begins with; set by sqn_conn_open. */
@@ -107,6 +108,9 @@ const char *sqn_conn_column_name(sqn_conn *c, int i); /* borrowed until finish *
 sqn_status sqn_conn_next(sqn_conn *c, const sqn_cell **row /* borrowed until the next call */,
                          sqn_err *e);
 void sqn_conn_finish(sqn_conn *c);
+/* From the next statement until `on` is false a file is locked once, not by each statement, and
+ * does not change. Nothing on servers, where a statement's transaction is its own. */
+void sqn_conn_hold(sqn_conn *c, bool on);
 void sqn_conn_cancel(sqn_conn *c); /* any thread: the running statement ends with SQN_INTERRUPT */
 
 /* One statement, all rows. Cells and names live as long as the result. */

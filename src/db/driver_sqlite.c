@@ -1,5 +1,6 @@
 /* SQLite: read-only connections for SQL that nobody reviewed. What it may do: sqlite_guard.h. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -234,6 +235,14 @@ static sqn_status sqlite_next(sqn_conn *conn, const sqn_cell **row, sqn_err *e) 
     return status;
 }
 
+/* A read transaction. It takes no lock before its first statement; what fails fails there. */
+static void sqlite_hold(sqn_conn *conn, bool on) {
+    sqlite_conn *c = (sqlite_conn *)conn;
+    if (on != (sqlite3_get_autocommit(c->db) != 0)) return;
+    sqn_guard_start(&c->guard, INFINITY, true);
+    sqlite3_exec(c->db, on ? "BEGIN" : "ROLLBACK", NULL, NULL, NULL);
+}
+
 static void sqlite_cancel(sqn_conn *conn) {
     sqlite_conn *c = (sqlite_conn *)conn;
     atomic_store(&c->guard.cancelled, true);
@@ -250,6 +259,7 @@ const sqn_driver sqn_driver_sqlite = {
     .finish = sqlite_finish,
     .cancel = sqlite_cancel,
     .close = sqlite_close,
+    .hold = sqlite_hold,
 };
 
 /* Everything of the file `from` into a new, empty database. */

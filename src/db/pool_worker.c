@@ -6,6 +6,7 @@
  * the process was forked, or is its own.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,11 +23,15 @@
 enum { SLOTS = 8, SERVER_SLOTS = 2, TRIES = 4 };
 /* Seconds before a connection that was lost is tried again. */
 static const double waits[TRIES] = {0, 0.2, 1, 3};
+/* A file stays locked for reading from one statement to the next, at most so long: finding out that
+ * nobody changed it takes half as long as a small statement. Others may write in between. */
+static const double longest_hold = 0.05;
 
 typedef struct slot {
     int database; /* -1: free */
     uint64_t used;
     sqn_conn *conn[2]; /* owned: gold's, the prediction's */
+    double held;       /* since when their files are locked; 0: they are not */
 } slot;
 
 typedef struct worker {
@@ -35,6 +40,7 @@ typedef struct worker {
     int out, control;
     uint64_t clock; /* counts uses of slots */
     slot slots[SLOTS];
+    slot *holding; /* the one whose files are locked, or NULL */
     sqn_buf message;
     bool lost; /* a server cannot be reached again: the evaluation must stop */
     pthread_mutex_t lock;
@@ -112,6 +118,21 @@ static void close_slot(slot *s) {
     *s = (slot){.database = -1};
 }
 
+static void let_go(slot *s) {
+    for (int side = 0; side < 2; side++)
+        if (s->conn[side] != NULL) sqn_conn_hold(s->conn[side], false);
+    s->held = 0;
+}
+
+/* Before a statement: its file stays locked behind it. */
+static void hold(worker *w, slot *s, int side, double now) {
+    if (w->holding != NULL && w->holding != s) let_go(w->holding);
+    if (s->held > 0 && now - s->held > longest_hold) let_go(s);
+    if (!(s->held > 0)) s->held = now;
+    sqn_conn_hold(s->conn[side], true);
+    w->holding = s;
+}
+
 /* A server has a limited number of connections for all workers together. */
 static slot *slot_of(worker *w, int database) {
     slot *best = &w->slots[0];
@@ -139,9 +160,12 @@ static sqn_conn_options options_of(const sqn_pool *p, int database) {
     return o;
 }
 
-static void set_state(worker *w, pool_phase phase) {
-    atomic_store(&w->state->since, (long long)(sqn_db_clock() * 1e9));
+/* Gives the time. */
+static double set_state(worker *w, pool_phase phase) {
+    double now = sqn_db_clock();
+    atomic_store(&w->state->since, (long long)(now * 1e9));
     atomic_store(&w->state->phase, (int)phase);
+    return now;
 }
 
 /* side: 0 gold, 1 prediction. *reached: there was a connection. */
@@ -150,9 +174,10 @@ static sqn_status try_statement(worker *w, int database, int side, const char *s
     slot *s = slot_of(w, database);
     sqn_conn_options o = options_of(w->pool, database);
     *reached = false;
-    set_state(w, side == 0 ? POOL_GOLD : POOL_PRED);
+    double now = set_state(w, side == 0 ? POOL_GOLD : POOL_PRED);
     if (s->conn[side] == NULL) SQN_TRY(sqn_conn_open(&o, &s->conn[side], e));
     *reached = true;
+    hold(w, s, side, now);
     set_running(w, s->conn[side]);
     sqn_status status = sqn_conn_query(s->conn[side], sql, n, NULL, out, e);
     set_running(w, NULL);
@@ -373,6 +398,11 @@ static int64_t take_job(worker *w, int *database) {
 
 static void settle_in(worker *w) {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP};
+    /* Results come and go; memory that is given back to the system each time must be faulted in
+     * again, page by page. */
+    static const struct {
+        int what, bytes;
+    } memory[] = {{M_TOP_PAD, 1 << 20}, {M_TRIM_THRESHOLD, 64 << 20}, {M_MMAP_THRESHOLD, 8 << 20}};
     struct rlimit none = {0, 0};
     sigset_t nothing;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
@@ -381,6 +411,8 @@ static void settle_in(worker *w) {
             signal(s, SIG_DFL);
     setrlimit(RLIMIT_CORE, &none);
     sqn_interrupt_take();
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        mallopt(memory[i].what, memory[i].bytes);
     sigemptyset(&nothing);
     pthread_mutex_init(&w->lock, NULL);
     pthread_t watcher;
@@ -407,6 +439,9 @@ _Noreturn void pool_worker_run(sqn_pool *p, int index, int out, int control, int
     }
     begin_message(w, POOL_END);
     send_message(w);
-    for (int i = 0; i < SLOTS; i++) close_slot(&w->slots[i]);
+    for (int i = 0; i < SLOTS; i++) /* files need no farewell */
+        if (w->slots[i].database >= 0 &&
+            sqn_conn_is_server(&p->databases[w->slots[i].database].options))
+            close_slot(&w->slots[i]);
     _exit(0);
 }

@@ -104,6 +104,7 @@ static int v_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags
 static sqlite3_vfs guarded;
 
 static void set_up(void) {
+    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 1200, 40);
     below = sqlite3_vfs_find(NULL);
     if (below == NULL) return;
     guarded = *below;

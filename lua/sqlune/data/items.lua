@@ -56,14 +56,12 @@ end
 ---@return string? text
 ---@return string? wrong  what is wrong with it
 function M.text(item, ...)
-  for i = 1, select("#", ...) do
-    local key = select(i, ...)
-    local value = item[key]
-    if value ~= nil and value ~= json.null then
-      if type(value) ~= "string" then return nil, ("'%s' is a %s, not a text"):format(key, type(value)) end
-      return value
-    end
-  end
+  local key = ...
+  if key == nil then return nil end
+  local value = item[key]
+  if type(value) == "string" then return value end
+  if value == nil or value == json.null then return M.text(item, select(2, ...)) end
+  return nil, ("'%s' is a %s, not a text"):format(key, type(value))
 end
 
 return M

@@ -29,8 +29,8 @@ end
 ---@param outcomes sqlune.evaluate.Outcome[]
 ---@return sqlune.evaluate.Counts[] groups
 function M.by(kind, items, outcomes)
-  local names = {}
-  for i, item in ipairs(items) do names[i] = NAME[kind](item) end
+  local names, name_of = {}, NAME[kind]
+  for i, item in ipairs(items) do names[i] = name_of(item) end
   local groups = summary.groups(outcomes, names)
   if kind == "feature" then in_order(groups, features.names) end
   if kind == "difficulty" then in_order(groups, DIFFICULTIES) end

@@ -29,7 +29,7 @@ local GOLD = { "sql", "SQL", "gold", "gold_sql", "query" }
 local function gold_of(item, where, prepare)
   for _, key in ipairs(GOLD) do
     local value = item[key]
-    if json.is_array(value) then
+    if type(value) == "table" and json.is_array(value) then
       if #value == 0 then return nil, ("%s: '%s' is an empty list"):format(where, key) end
       local list = {}
       for i, one in ipairs(value) do
@@ -53,8 +53,10 @@ local function pred_of(item, where, prepare)
   return (prepare(text)) or ""
 end
 
+local IDS = { "question_id", "id", "idx" }
+
 local function id_of(item, number)
-  for _, key in ipairs { "question_id", "id", "idx" } do
+  for _, key in ipairs(IDS) do
     local value = item[key]
     if type(value) == "string" or math.type(value) == "integer" then return tostring(value) end
   end
@@ -107,14 +109,14 @@ local function reader_of(o)
     end
     pred, wrong = pred_of(item, where, self.prepare)
     if wrong then return wrong end
-    local name = data.text(item, "db_name", "db_id") or data.text(source, "db_name", "db_id")
+    local function text(...) return data.text(item, ...) or source ~= item and data.text(source, ...) or nil end
+    local name = text("db_name", "db_id")
     if not name then return where .. ": 'db_name' is missing" end
     local place = place_of(name)
     self.items[number] = {
       number = number, id = id_of(source, number), name = name, db = place.db, dbs = place.dbs, missing = place.missing,
       dialect = place.dialect, gold = gold, pred = pred,
-      question = data.text(item, "question") or data.text(source, "question") or "",
-      difficulty = data.text(item, "difficulty", "hardness") or data.text(source, "difficulty", "hardness"),
+      question = text "question" or "", difficulty = text("difficulty", "hardness"),
     }
   end
   return self

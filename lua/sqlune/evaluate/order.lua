@@ -149,10 +149,14 @@ end
 
 ---Parentheses that are open at the end of a text without quotes and comments.
 local function depth_of(text)
+  if not text:find("(", 1, true) then return 0 end
   local _, opened = text:gsub("%(", "")
   local _, closed = text:gsub("%)", "")
   return opened - closed
 end
+
+-- What only the lexer reads right. Plain searches see it several times faster than a pattern with a set.
+local MARKS = { "-", "/", "'", '"', "`", "[", "#", "$" }
 
 ---Whether it orders, without its keys: cheap where there are no quotes and no comments.
 ---@param text string
@@ -160,10 +164,16 @@ end
 ---@return boolean
 function M.orders(text, dialect)
   local lower = text:lower()
-  if not lower:find("order", 1, true) or not lower:find "order%s+by" then return false end
-  if text:find "[%-/'\"`%[#$]" then return parts_of(tokens_of(text, dialect)).order ~= nil end
-  for at in lower:gmatch "()%f[%w_]order%s+by%f[^%w_]" do
-    if depth_of(text:sub(1, at - 1)) == 0 then return true end
+  local at = lower:find("order", 1, true)
+  at = at and lower:find("order%s+by", at)
+  if not at then return false end
+  for i = 1, #MARKS do
+    if text:find(MARKS[i], 1, true) then return parts_of(tokens_of(text, dialect)).order ~= nil end
+  end
+  while at do
+    local first, last = lower:find("%f[%w_]order%s+by%f[^%w_]", at)
+    if first and depth_of(text:sub(1, first - 1)) == 0 then return true end
+    at = last
   end
   return false
 end
