@@ -43,9 +43,21 @@ static void shortest(char out[SQN_FLOAT_TEXT], double x) {
 static bool few_decimals(char digits[20], int *count, int *exponent, double x) {
     double scaled = nearbyint(x * 1e9);
     if (!(scaled >= 1 && scaled < 1e15) || scaled / 1e9 != x) return false;
-    *count = snprintf(digits, 20, "%lld", (long long)scaled);
+    char text[SQN_FLOAT_TEXT];
+    *count = (int)sqn_integer_text(text, (int64_t)scaled);
+    memcpy(digits, text, (size_t)*count);
     *exponent = *count - 10;
     return true;
+}
+
+size_t sqn_integer_text(char out[SQN_FLOAT_TEXT], int64_t x) {
+    uint64_t left = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+    char *end = out + SQN_FLOAT_TEXT, *at = end;
+    do *--at = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (x < 0) *--at = '-';
+    memmove(out, at, (size_t)(end - at));
+    return (size_t)(end - at);
 }
 
 size_t sqn_float_text(char out[SQN_FLOAT_TEXT], double x) {

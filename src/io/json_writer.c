@@ -164,9 +164,9 @@ void sqn_json_put_string(sqn_json_writer *w, const char *text, size_t n) {
 }
 
 void sqn_json_put_integer(sqn_json_writer *w, int64_t value) {
-    char text[32];
+    char text[SQN_FLOAT_TEXT];
     lead_in(w);
-    put(w, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)value));
+    put(w, text, sqn_integer_text(text, value));
 }
 
 void sqn_json_put_number(sqn_json_writer *w, double value) {

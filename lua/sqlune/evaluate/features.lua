@@ -1,4 +1,5 @@
 -- What a statement uses, for breakdowns: joins, groups, nesting, set operations, windows …
+local lpeg = require "lpeg"
 local sql = require "sqlune.sql"
 
 local M = {}
@@ -13,57 +14,62 @@ local OF = {
 local ORDER = { "plain", "join", "group", "having", "order", "limit", "distinct", "aggregate", "nested",
   "set operation", "cte", "window", "case", "like", "exists" }
 
--- Statements are many and short: plain searches (memchr) see several times faster than patterns what is not there.
-local function has(text, piece)
-  return text:find(piece, 1, true) ~= nil
+---A pattern that gives the features of all words outside quotes, "select" for each SELECT, and "?" where it takes the
+---lexer to see what is quoted: comments, brackets, quotes that do not pair.
+local function scanner()
+  local letter = lpeg.R("az", "AZ", "09") + "_"
+  local words, quoted = lpeg.P(false), lpeg.P(false)
+  local function add(word, feature)
+    local pattern = lpeg.P(true)
+    for c in word:gmatch "." do pattern = pattern * lpeg.S(c .. c:lower()) end
+    words = words + pattern * -letter * lpeg.Cc(feature)
+  end
+  add("SELECT", "select")
+  for word, feature in pairs(OF) do add(word, feature) end
+  for _, quote in ipairs { "'", '"', "`" } do quoted = quoted + quote * (1 - lpeg.P(quote)) ^ 0 * quote end
+  local doubt = (lpeg.S "'\"`[" + "--" + "/*") * lpeg.Cc "?"
+  local plain = 1 - letter - lpeg.S "'\"`[-/" -- first: most of what stands between words
+  return lpeg.Ct((plain ^ 1 + words + letter ^ 1 + quoted + doubt + 1) ^ 0)
 end
 
----The words of a text outside quotes and comments, upper-cased, with something else between them. The lexer reads what
----has comments, or quotes that do not pair.
-local function words_of(text, dialect)
-  local bare = text
-  if has(bare, "'") then bare = bare:gsub("%b''", " ") end
-  if has(bare, '"') then bare = bare:gsub('%b""', " ") end
-  if has(bare, "`") then bare = bare:gsub("%b``", " ") end
-  if not (has(bare, "'") or has(bare, '"') or has(bare, "`") or has(bare, "[") or has(bare, "--") or has(bare, "/*")) then
-    return bare:upper()
-  end
+local scan = scanner()
+
+---The text's words as the lexer sees them.
+local function lexed(text, dialect)
   local words = {}
   for _, token in ipairs(sql.significant(text, dialect)) do
-    if token.kind == "keyword" or token.kind == "name" then words[#words + 1] = token.text:upper() end
+    if token.kind == "keyword" or token.kind == "name" then words[#words + 1] = token.text end
   end
   return table.concat(words, " ")
 end
 
-local IN_WORD = {} -- bytes
-for byte = 0, 255 do IN_WORD[byte] = string.char(byte):find "[%w_]" and true end
-
----Where a word begins in a text, from `at` on.
-local function find_word(words, word, at)
-  while true do
-    local first, last = words:find(word, at, true)
-    if not first then return nil end
-    if not IN_WORD[(words:byte(first - 1))] and not IN_WORD[(words:byte(last + 1))] then return first end
-    at = first + 1
+---What scan found: which features there are, and how many SELECTs. nil: there is doubt.
+local function read(found)
+  local seen, selects = {}, 0
+  for i = 1, #found do
+    if found[i] == "?" then return nil end
+    if found[i] == "select" then selects = selects + 1 end
+    seen[found[i]] = true
   end
+  return seen, selects
 end
+
+local last_text, last_dialect, last_list -- several questions in a row often have one gold statement
 
 ---@param text string
 ---@param dialect? string
----@return string[] features  in a fixed order
+---@return string[] features  in a fixed order; not to be changed
 function M.of(text, dialect)
-  local seen, list, words = {}, {}, words_of(text, dialect)
-  for word, feature in pairs(OF) do
-    if not seen[feature] and find_word(words, word, 1) then seen[feature] = true end
+  if text == last_text and dialect == last_dialect then return last_list end
+  local seen, selects = read(scan:match(text))
+  if not seen then seen, selects = read(scan:match(lexed(text, dialect))) end
+  if selects > 1 and text:find "%(%s*[sS][eE][lL][eE][cC][tT]" then seen.nested = true end
+  local list = {}
+  for i = 1, #ORDER do
+    if seen[ORDER[i]] then list[#list + 1] = ORDER[i] end
   end
-  local first = find_word(words, "SELECT", 1)
-  if first and find_word(words, "SELECT", first + 1) and text:find "%(%s*[sS][eE][lL][eE][cC][tT]" then
-    seen.nested = true
-  end
-  if next(seen) == nil then return { "plain" } end
-  for _, feature in ipairs(ORDER) do
-    if seen[feature] then list[#list + 1] = feature end
-  end
+  if #list == 0 then list[1] = "plain" end
+  last_text, last_dialect, last_list = text, dialect, list
   return list
 end
 

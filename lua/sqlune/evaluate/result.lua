@@ -84,28 +84,32 @@ function M.summary_json(run)
 end
 
 -- What stands in eval.json about an item, in this order, where there is a value.
-local SHAPE = json.object("item", 0, "id", "", "db_name", "", "question", "", "sql", "", "pred_sql", "", "difficulty", "")
-local FIELDS = { "verdict", "ex", "ex_bird", "ex_ordered", "ex_xiyan", "ex_spider", "soft_f1", "executable", "ties",
-  "reward", "time_ratio", "reference", "gold_error", "gold_code", "pred_error", "pred_code", "gold_rows", "pred_rows",
-  "gold_seconds", "pred_seconds", "gold_cached" }
-for _, key in ipairs(FIELDS) do SHAPE[key] = "" end
+local SHAPE = json.object()
+for _, key in ipairs { "item", "id", "db_name", "question", "sql", "pred_sql", "difficulty", "verdict", "ex", "ex_bird",
+  "ex_ordered", "ex_xiyan", "ex_spider", "soft_f1", "executable", "ties", "reward", "time_ratio", "reference",
+  "gold_error", "gold_code", "pred_error", "pred_code", "gold_rows", "pred_rows", "gold_seconds", "pred_seconds",
+  "gold_cached" } do
+  SHAPE[key] = ""
+end
+
+local function item_json(i, item, o)
+  return json.like(SHAPE, {
+    item = i, id = item.id, db_name = item.name, question = item.question,
+    sql = type(item.gold) == "table" and json.array(item.gold) or item.gold, pred_sql = item.pred,
+    difficulty = item.difficulty, verdict = o.verdict, ex = o.ex, ex_bird = o.ex_bird, ex_ordered = o.ex_ordered,
+    ex_xiyan = o.ex_xiyan, ex_spider = o.ex_spider, soft_f1 = o.soft_f1, executable = o.executable, ties = o.ties,
+    reward = o.reward, time_ratio = o.time_ratio, reference = o.reference, gold_error = o.gold_error,
+    gold_code = o.gold_code, pred_error = o.pred_error, pred_code = o.pred_code, gold_rows = o.gold_rows,
+    pred_rows = o.pred_rows, gold_seconds = o.gold_seconds, pred_seconds = o.pred_seconds, gold_cached = o.gold_cached,
+  })
+end
 
 ---The whole of eval.json.
 ---@param run sqlune.evaluate.Result
 ---@return table
 function M.json(run)
   local lines = json.array {}
-  for i, outcome in ipairs(run.outcomes) do
-    local item = run.items[i]
-    local gold = type(item.gold) == "table" and json.array(item.gold) or item.gold
-    local line = { item = i, id = item.id, db_name = item.name, question = item.question, sql = gold,
-      pred_sql = item.pred, difficulty = item.difficulty }
-    for k = 1, #FIELDS do
-      local key = FIELDS[k]
-      line[key] = outcome[key]
-    end
-    lines[i] = json.like(SHAPE, line)
-  end
+  for i, outcome in ipairs(run.outcomes) do lines[i] = item_json(i, run.items[i], outcome) end
   return json.object("settings", run.settings, "summary", M.summary_json(run), "items", lines)
 end
 
