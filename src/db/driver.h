@@ -97,6 +97,9 @@ bool sqn_conn_is_server(const sqn_conn_options *o); /* not a file */
  * room. */
 void sqn_conn_options_name(const sqn_conn_options *o, char *to, size_t room);
 
+/* In a new process, before it opens anything: it will use connections on one thread only, so SQLite
+ * needs no locks. What the process before it had open is not to be touched. */
+void sqn_conn_alone(void);
 sqn_status sqn_conn_open(const sqn_conn_options *o, sqn_conn **out /* owned */, sqn_err *e);
 void sqn_conn_close(sqn_conn *c); /* accepts NULL */
 

@@ -15,6 +15,7 @@ typedef struct sqlite_conn {
     sqlite3 *db;        /* owned */
     sqlite3_stmt *stmt; /* owned; the statement that runs, or NULL */
     sqn_cell *row;      /* owned, [columns] */
+    bool json_touched;  /* see touch_json */
 } sqlite_conn;
 
 /* "file:" URI of a path: what has a meaning there is written as %XX. Room: 3 * length + 32. */
@@ -79,22 +80,38 @@ static sqn_status open_file(sqlite_conn *c, const char *path, sqn_err *e) {
 }
 
 /* Modules of virtual tables prepare statements of their own (some of them writes) when a table is
- * first touched. That happens here, before the guard watches. */
-static void touch_virtual_tables(sqlite3 *db) {
+ * first touched. That happens here, before the guard watches. The tables of JSON are in every
+ * database: unless its schema speaks of them they wait for the first statement that does. */
+static void touch_json(sqlite_conn *c) {
+    c->json_touched = true;
+    sqn_guard_start(&c->guard, INFINITY, true);
+    sqlite3_exec(c->db, "SELECT 1 FROM json_each('[]'), json_tree('[]')", NULL, NULL, NULL);
+}
+
+static void touch_virtual_tables(sqlite_conn *c) {
     sqlite3_stmt *list = NULL, *one = NULL;
-    /* these two are there in every database */
-    sqlite3_exec(db, "SELECT 1 FROM json_each('[]'), json_tree('[]')", NULL, NULL, NULL);
-    static const char sql[] = "SELECT 'SELECT 1 FROM \"' || replace(name, '\"', '\"\"') || "
-                              "'\" LIMIT 0' FROM sqlite_master "
-                              "WHERE type = 'table' AND rootpage = 0 "
-                              "AND sql LIKE 'create virtual table%'";
-    if (sqlite3_prepare_v2(db, sql, -1, &list, NULL) == SQLITE_OK)
+    static const char sql[] =
+        "SELECT CASE WHEN type = 'table' AND rootpage = 0 AND sql LIKE 'create virtual table%' "
+        "THEN 'SELECT 1 FROM \"' || replace(name, '\"', '\"\"') || '\" LIMIT 0' END "
+        "FROM sqlite_master WHERE sql LIKE 'create virtual table%' OR sql LIKE '%json%'";
+    if (sqlite3_prepare_v2(c->db, sql, -1, &list, NULL) == SQLITE_OK)
         while (sqlite3_step(list) == SQLITE_ROW) {
-            sqlite3_prepare_v2(db, (const char *)sqlite3_column_text(list, 0), -1, &one, NULL);
+            const char *text = (const char *)sqlite3_column_text(list, 0);
+            if (text == NULL) {
+                if (!c->json_touched) touch_json(c);
+                continue;
+            }
+            sqlite3_prepare_v2(c->db, text, -1, &one, NULL);
             sqlite3_finalize(one);
             one = NULL;
         }
     sqlite3_finalize(list);
+}
+
+static bool mentions_json(const char *sql, size_t n) {
+    for (size_t i = 0; i + 4 <= n; i++)
+        if ((sql[i] | 0x20) == 'j' && sqlite3_strnicmp(sql + i, "json", 4) == 0) return true;
+    return false;
 }
 
 static void sqlite_finish(sqn_conn *conn) {
@@ -121,7 +138,7 @@ static sqn_status sqlite_connect(const sqn_conn_options *o, sqn_conn **out, sqn_
     SQN_GOTO(open_file(c, o->path, e));
     SQN_GOTO(sqn_guard_settings(c->db, o->max_length, e));
     if (o->reversed) sqlite3_exec(c->db, "PRAGMA reverse_unordered_selects = 1", NULL, NULL, NULL);
-    touch_virtual_tables(c->db);
+    touch_virtual_tables(c);
     SQN_GOTO(sqn_guard_watch(&c->guard, c->db, e));
     *out = &c->base;
     return SQN_OK;
@@ -153,6 +170,7 @@ static sqn_status sqlite_run(sqn_conn *conn, const char *sql, size_t n, double d
                              bool trusted, sqn_err *e) {
     sqlite_conn *c = (sqlite_conn *)conn;
     const char *tail = NULL;
+    if (!c->json_touched && mentions_json(sql, n)) touch_json(c);
     sqn_guard_start(&c->guard, deadline, trusted);
     if (memchr(sql, '\0', n)) return SQN_FAIL(e, SQN_DB, "the statement holds a NUL character");
     if (!sqn_cell_text_valid(sql, n))
@@ -233,6 +251,11 @@ static sqn_status sqlite_next(sqn_conn *conn, const sqn_cell **row, sqn_err *e) 
     sqn_status status = rc == SQLITE_DONE ? SQN_OK : sqn_guard_fail(&c->guard, rc, e);
     sqlite_finish(conn);
     return status;
+}
+
+void sqn_conn_alone(void) {
+    sqlite3_shutdown();
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 }
 
 /* A read transaction. It takes no lock before its first statement; what fails fails there. */

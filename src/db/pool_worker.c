@@ -38,6 +38,7 @@ typedef struct worker {
     sqn_pool *pool;
     pool_state *state;
     int out, control;
+    bool connects;  /* it has opened something */
     uint64_t clock; /* counts uses of slots */
     slot slots[SLOTS];
     slot *holding; /* the one whose files are locked, or NULL */
@@ -175,6 +176,8 @@ static sqn_status try_statement(worker *w, int database, int side, const char *s
     sqn_conn_options o = options_of(w->pool, database);
     *reached = false;
     double now = set_state(w, side == 0 ? POOL_GOLD : POOL_PRED);
+    if (!w->connects) sqn_conn_alone(); /* here: it may hang on a lock of another thread's */
+    w->connects = true;
     if (s->conn[side] == NULL) SQN_TRY(sqn_conn_open(&o, &s->conn[side], e));
     *reached = true;
     hold(w, s, side, now);

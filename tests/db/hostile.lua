@@ -106,11 +106,22 @@ return {
     t.ok(ended >= 30, ended .. " ended")
   end,
 
+  ["a view over JSON works, whoever asks first"] = function()
+    local path = t.tmpdir() .. "/view.sqlite"
+    assert(sq.db.create(path, "CREATE TABLE a (list TEXT); INSERT INTO a VALUES ('[4, 5]'); "
+      .. "CREATE VIEW parts AS SELECT e.value FROM a, Json_Tree(a.list) AS e WHERE e.type = 'integer'; "
+      .. "CREATE VIEW plain AS SELECT list FROM a"))
+    local db <close> = assert(sq.db.open(path))
+    t.eq(assert(db:query "SELECT sum(value) FROM parts").rows, { { 9 } })
+    t.eq(assert(db:query "SELECT count(*) FROM plain").rows, { { 1 } })
+  end,
+
   ["harmless statements of the same kind work"] = function()
     local _, path = small()
     local db <close> = assert(sq.db.open(path))
     local function value(sql) return assert(db:query(sql)).rows[1][1] end
     t.eq(value "SELECT sum(value) FROM json_each('[1, 2, 3]')", 6)
+    t.eq(value "SELECT sum(value) FROM JSON_EACH('[1, 2, 3]')", 6)
     t.eq(value(counting(1000) .. "SELECT sum(i) FROM n"), 500500)
     t.eq(value "SELECT count(*) FROM cheap", 2)
     t.eq(value "SELECT count(*) FROM sqlite_master", 4)

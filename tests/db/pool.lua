@@ -46,6 +46,38 @@ local function run_pool(items, meanwhile, options)
 end
 
 return {
+  ["others may write to a file between its statements"] = function()
+    if not os.execute "python3 -c 'import sqlite3' 2>/dev/null" then t.skip "no python3 to write with" end
+    local path, items = shop(), {}
+    for i = 1, 600 do
+      local text = ("WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t LIMIT 5000) "
+        .. "SELECT max(x) + %d FROM t, item WHERE id = 1"):format(i)
+      items[i] = { db = path, gold = text, pred = text .. " " }
+    end
+    local script = t.tmpdir() .. "/write.py"
+    assert(fs.write(script, [[
+import sqlite3, sys, time
+db, worst = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None), 0
+for i in range(8):
+    start = time.monotonic()
+    db.execute("UPDATE item SET price = price + 1 WHERE id = 5")
+    worst = max(worst, time.monotonic() - start)
+    time.sleep(0.02)
+print(worst)
+]]))
+    local writer
+    for _, outcome in ipairs(run_pool(items, function()
+      writer = io.popen(("python3 '%s' '%s'"):format(script, path))
+    end, { workers = 2 })) do
+      t.eq(outcome.verdict, "correct", outcome.gold_error or outcome.pred_error)
+    end
+    local worst = tonumber(writer:read "a")
+    writer:close()
+    t.ok(worst and worst < 5, "a writer waited " .. tostring(worst))
+    local db <close> = assert(sq.db.open(path))
+    t.eq(assert(db:query "SELECT price FROM item WHERE id = 5").rows, { { 10.0 } })
+  end,
+
   ["a worker that is killed costs one verdict"] = function()
     local path, items = shop(), {}
     for i = 1, 40 do items[i] = { db = path, gold = "SELECT " .. i, pred = "SELECT " .. i } end
