@@ -114,10 +114,6 @@ static void put_quoted(sqn_json_writer *w, const char *text, size_t n) {
     while (p < stop) {
         if (!w->style.ascii && (p = sqn_json_plain(p, stop)) == stop) break;
         unsigned code = *p;
-        if (code >= 0x20 && code < 0x7f && code != '"' && code != '\\') {
-            p++;
-            continue;
-        }
         size_t size = 1;
         if (code >= 0x80) size = character(p, (size_t)(stop - p), &code);
         bool plain = size > 0 && code >= 0x20 && code != '"' && code != '\\' &&

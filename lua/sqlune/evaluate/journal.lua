@@ -2,8 +2,8 @@
 --
 -- Rules: the first line holds the digest of all that verdicts depend on; a journal of other settings is another
 -- evaluation's and is not read. Lines are appended as verdicts come; a last line that was cut off does not count and is
--- cut away; a line counts once. The journal goes when the evaluation is complete. Digest and lines are made when they are
--- needed: most evaluations end before anything is written here.
+-- cut away; a line counts once. The journal goes when the evaluation is complete. Digest and lines are made when they
+-- are needed: most evaluations end before anything is written here.
 local core = require "sqlune.core"
 local fs, json = core.fs, core.json
 
