@@ -26,7 +26,7 @@ SQLUNE   := $(BUILD)/bin/sqlune
 NVCC     ?= nvcc
 CUDA     ?= auto
 CUDAARCH ?= 80 86 89 90a
-NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
+NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings -Xptxas -warn-spills,-Werror $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
             -gencode=arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra
 CUDAHOME := $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(lastword $(NVCC)) 2>/dev/null)))
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
@@ -73,11 +73,14 @@ ON_CARD  := $(BACKEND) $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate
 $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
 	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -Xlinker -rpath,$(CUDAHOME)/lib64 -ldl -lpthread -lm
 -include $(ON_CARD:.o=.d)
-.PHONY: cuda test-gpu
+.PHONY: cuda test-gpu bench-gpu
 cuda: ## build with cards, and the test of the kernels for cards (needs nvcc)
 	@$(MAKE) --no-print-directory CUDA=1 all $(BUILD)/cuda-on-card
 test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training and inference
 	$(BUILD)/cuda-on-card 5
+	@if command -v compute-sanitizer >/dev/null; then for t in memcheck racecheck initcheck; do \
+	  compute-sanitizer --tool $$t --error-exitcode 1 $(BUILD)/cuda-on-card 1 || exit 1; done; \
+	else echo "no compute-sanitizer: memory and races are not checked"; fi
 	TEST_GROUP=device $(SQLUNE) tests/run.lua
 
 # The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and as the card of the whole program.
@@ -135,6 +138,9 @@ bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, token
 	@for b in operators momq sft lora tokenize eval assemble; do echo "$$b"; $(SQLUNE) tests/bench/$$b.lua $(PYTHON) || exit 1; done
 	@echo mschema; $(SQLUNE) tests/bench/mschema.lua $(SQLUNE_SHARED)/data/spider/database
 	@echo mschema of PostgreSQL; $(SQLUNE) tests/bench/mschema_postgresql.lua $(PYTHON) $(XIYAN)
+
+bench-gpu: cuda ## on a card: kernels, training steps, decoding beside PyTorch's; PYTHON=… (with torch, transformers, peft) FILTER=…
+	$(SQLUNE) tests/bench/gpu.lua "$(PYTHON)" "$(FILTER)"
 
 lint: ## layer rules, file lengths, clang-format, luacheck
 	@tools/lint.sh

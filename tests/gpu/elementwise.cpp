@@ -10,8 +10,10 @@ void map(sqn_dtype dtype) {
             bool positive =
                 op == SQN_MAP_LOG || op == SQN_MAP_SQRT || op == SQN_MAP_RSQRT || op == SQN_MAP_POW;
             values x = values::floats(dtype, n, positive ? 0.25 : -2), y(dtype, n);
-            sqn_k_map a = {(sqn_map)op, dtype, n, x.at(), y.at(), 1.5, 0.25}, r = a;
+            values factor = values::floats(accumulator(dtype), 1, 0.5);
+            sqn_k_map a = {(sqn_map)op, dtype, n, x.at(), y.at(), 1.5, 0.25, nullptr}, r = a;
             r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
+            if (n == 129) a.alpha_at = factor.at(), r.alpha_at = factor.cpu();
             check(sqn_cpu_map(&r, nullptr), "cpu");
             check(sqn_cuda_map(&a, nullptr), "cuda");
             y.expect(format("map %d of %lld", op, (long long)n).c_str());
@@ -31,8 +33,9 @@ void map(sqn_dtype dtype) {
 void map_unaligned(sqn_dtype dtype) { /* a view that starts at an odd element */
     values x = values::floats(dtype, 100), y = values::floats(dtype, 100);
     size_t size = sqn_dtype_size(dtype);
-    sqn_k_map a = {SQN_MAP_SILU, dtype, 90, (char *)x.at() + size, (char *)y.at() + 3 * size, 0, 0};
-    sqn_k_map r = {SQN_MAP_SILU, SQN_F64, 90, x.doubles() + 1, y.doubles() + 3, 0, 0};
+    sqn_k_map a = {SQN_MAP_SILU, dtype, 90, (char *)x.at() + size, (char *)y.at() + 3 * size, 0, 0,
+                   nullptr};
+    sqn_k_map r = {SQN_MAP_SILU, SQN_F64, 90, x.doubles() + 1, y.doubles() + 3, 0, 0, nullptr};
     check(sqn_cpu_map(&r, nullptr), "cpu");
     check(sqn_cuda_map(&a, nullptr), "cuda");
     y.expect("y");

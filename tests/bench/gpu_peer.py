@@ -1,0 +1,179 @@
+"""PyTorch's side of gpu.lua: name, tab, milliseconds (median), tab, peak bytes of the card.
+
+    python gpu_peer.py [FILTER] [small]
+"""
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+FILTER = sys.argv[1] if len(sys.argv) > 1 else ""
+SMALL = "small" in sys.argv[2:]
+CARD = "cuda" if torch.cuda.is_available() else "cpu"
+TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = (
+    (8, 32, 48, 4, 2, 64, 64) if SMALL else (4096, 3584, 18944, 28, 4, 128, 152064))
+
+
+def wait():
+    if CARD == "cuda":
+        torch.cuda.synchronize()
+
+
+def seconds(fn, rounds=5):
+    def once(calls):
+        wait()
+        start = time.perf_counter()
+        for _ in range(calls):
+            fn()
+        wait()
+        return (time.perf_counter() - start) / calls
+
+    if SMALL:
+        return once(1)
+    once(1)
+    calls = max(1, min(1000, int(0.02 / once(1))))
+    return statistics.median(once(calls) for _ in range(rounds))
+
+
+def row(name, fn, every=1, less=0.0):
+    """One line; `less` seconds are taken off, what remains is divided by `every`."""
+    if FILTER not in name:
+        return
+    if CARD == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        taken = (seconds(fn) - less) / every
+    except torch.OutOfMemoryError:
+        print(f"{name}: out of memory", file=sys.stderr)
+        return
+    peak = torch.cuda.max_memory_allocated() if CARD == "cuda" else 0
+    print(f"{name}\t{taken * 1e3}\t{peak}", flush=True)
+
+
+def random(*shape, kind=torch.bfloat16, wants=False):
+    return torch.randn(shape, device=CARD).to(kind).requires_grad_(wants)
+
+
+def plain(fn):
+    def run():
+        with torch.no_grad():
+            fn()
+    return run
+
+
+def kernels():
+    n = TOKENS * WIDTH
+    x, r, w = random(TOKENS, WIDTH), random(TOKENS, WIDTH), random(WIDTH)
+    gate, up = random(TOKENS, INNER), random(TOKENS, INNER)
+    norm = torch.compile(lambda: F.rms_norm(x + r, (WIDTH,), w, 1e-6)) if CARD == "cuda" else lambda: x + r
+    row("rms_norm forward", plain(norm))
+    glu = torch.compile(lambda: F.silu(gate) * up) if CARD == "cuda" else lambda: F.silu(gate) * up
+    row("swiglu forward", plain(glu))
+    row("add", plain(lambda: x + r))
+    row("dropout", plain(lambda: F.dropout(x, 0.1)))
+    row("softmax", plain(lambda: F.softmax(x, -1)))
+    row("sum", plain(lambda: x.sum()))
+    p = torch.nn.Parameter(random(n, kind=torch.float32))
+    p.grad = random(n, kind=torch.float32)
+    optimizer = torch.optim.AdamW([p], lr=1e-5, fused=True)
+    row("adamw f32", optimizer.step)
+    row("global_norm f32", plain(lambda: torch.linalg.vector_norm(p.grad)))
+    table, ids = random(VOCAB, WIDTH), torch.arange(1, TOKENS + 1, device=CARD) * 7919 % VOCAB
+    row("embedding forward", plain(lambda: F.embedding(ids, table)))
+
+
+def both(name, inputs, fn):
+    row(name + " forward", plain(lambda: fn(*inputs)))
+    ones = []
+
+    def run():
+        y = fn(*inputs)
+        if not ones:
+            ones.append(torch.ones_like(y))
+        y.backward(ones[0])
+        for x in inputs:
+            x.grad = None
+
+    row(name + " both", run)
+
+
+def attention(q, k, v):
+    q, k, v = (x.transpose(0, 1).unsqueeze(0) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+
+SHAPES = {"0.5B": (896, 4864, 24, 14, 2, 151936, True), "1.5B": (1536, 8960, 28, 12, 2, 151936, True),
+          "7B": (3584, 18944, 28, 28, 4, 152064, False), "small": (128, 48, 2, 2, 1, 320, True)}
+
+
+def model_of(name):
+    hidden, inner, layers, heads, groups, vocab, tied = SHAPES[name]
+    config = Qwen2Config(hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+                         num_key_value_heads=groups, vocab_size=vocab, tie_word_embeddings=tied, rope_theta=1e6)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device(CARD):
+        model = Qwen2ForCausalLM._from_config(config, attn_implementation="sdpa")
+    torch.set_default_dtype(torch.float32)
+    return model.to(torch.bfloat16)
+
+
+def train(name, how, length, checkpointing):
+    title = f"sft {name} {how} {length}" + (" checkpointing" if checkpointing else "")
+    if FILTER not in title:
+        return
+    try:
+        model = model_of(name)
+        if how == "lora":
+            from peft import LoraConfig, get_peft_model
+            model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.enable_input_require_grads()
+        model.train()
+        trained = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=CARD == "cuda")
+        ids = (torch.arange(1, length + 1, device=CARD) * 104729 % model.config.vocab_size).unsqueeze(0)
+        labels = ids.clone()
+        labels[:, : int(0.95 * length)] = -100
+
+        def step():
+            model(input_ids=ids, labels=labels).loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+        row(title, step)
+    except torch.OutOfMemoryError:
+        print(f"{title}: out of memory", file=sys.stderr)
+
+
+def decode(name, count):
+    if FILTER not in f"decode {name} {count}":
+        return
+    model, tokens = model_of(name).eval(), 3 if SMALL else 64
+    ids = torch.tensor([[i, i + 1, i + 2, i + 3] for i in range(1, count + 1)], device=CARD)
+
+    def run(n):
+        model.generate(ids, max_new_tokens=n, min_new_tokens=n, do_sample=False, pad_token_id=0)
+
+    one = seconds(lambda: run(1), 3)
+    row(f"decode {name} {count}", lambda: run(tokens), tokens - 1, one)
+
+
+kernels()
+for k, n in ((WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH)):
+    both(f"linear {k}x{n}", [random(TOKENS, k, wants=True), random(n, k, wants=True)], F.linear)
+for size in (40,) if SMALL else (2048, 8192, 32768):
+    both(f"attention {size}", [random(size, HEADS, DIM, wants=True), random(size, GROUPS, DIM, wants=True),
+                               random(size, GROUPS, DIM, wants=True)], attention)
+for size in ("small",) if SMALL else ("0.5B", "1.5B", "7B"):
+    for tokens in (24,) if SMALL else (2048, 8192):
+        for again in (False, True):
+            for way in ("full", "lora") if size != "7B" else ("lora",):
+                train(size, way, tokens, again)
+for size in ("small",) if SMALL else ("0.5B", "7B"):
+    for batch in (1, 8, 64):
+        decode(size, batch)
