@@ -100,9 +100,9 @@ function M.device(name)
   return sq.empty({ 0 }, { device = name }).device
 end
 
----Settings of recipes that put a model somewhere.
+---Settings of recipes that put a model somewhere. The cpu, until a card has shown what it does.
 M.options = {
-  device = sq.config.string("where the model lives: cpu, cuda:N, or auto, the first card if there is one", "auto"),
+  device = sq.config.string("where the model lives: cpu, cuda:N, or auto, the first card if there is one", "cpu"),
 }
 
 local function build(config, shape, dtype, device, take, wrap)
