@@ -34,7 +34,14 @@ local function same(a, b)
   return true
 end
 
----Modules with a weight that are no linear layer (embeddings, norms): they cannot be adapted.
+---Linear layers and, behind them, embeddings: what may have an adapter.
+---@return (sqlune.nn.Linear|sqlune.nn.Embedding)[]
+local function adaptable(model)
+  local list = table.move(model.parts.linears, 1, #model.parts.linears, 1, {})
+  return table.move(model.parts.embeddings, 1, #model.parts.embeddings, #list + 1, list)
+end
+
+---Modules with a weight that are no linear layer (embeddings, norms): they cannot be saved whole, norms not adapted.
 local function other_modules(model)
   local linear, list = {}, {}
   for _, l in ipairs(model.parts.linears) do linear[l.name] = true end
@@ -61,10 +68,11 @@ local function part_of(self, linear, plan, saved, stream)
     part.weight = self:carried_weight(name .. ".base_layer.weight", base.weight)
     base.weight = part.weight or base.weight
     part.scale, part.dropout, part.stream = scale, config.lora_dropout, stream
+    if linear.embedding then return self:take_rows(part, name, base, r, stream) end
     self:take_pair(part, name, base, r, stream)
     if config.use_dora == true then
       part.magnitude = self:take(name .. ".lora_magnitude_vector", { base.weight:size(1) }, function()
-        return layer.norms(base.weight, part.a, part.b, scale):to(self.dtype)
+        return layer.norms_with(base.weight, part, 1):to(self.dtype)
       end)
     end
   end
@@ -94,7 +102,6 @@ function Adapter:take_pair(part, name, base, r, stream)
   local init, o = self.config.init_lora_weights, { dtype = self.dtype, seed = self.seed, stream = stream }
   o.rounds, o.gaussian = config_of.pissa(init), init == "gaussian"
   if o.rounds then
-    if self.config.use_dora == true then fail "PiSSA and DoRA do not go together here" end
     if r > math.min(outputs, inputs) then fail("%s: rank %d is more than its size", name, r) end
     part.start = {}
     part.start.a, part.start.b = start.pissa(base.weight, r, part.scale, o)
@@ -106,6 +113,24 @@ function Adapter:take_pair(part, name, base, r, stream)
     local how = { dtype = self.dtype, device = base.weight.device }
     return part.start and part.start.b:clone() or sq.zeros({ outputs, r }, how)
   end)
+end
+
+---A and B of an embedding: A zero, B normal, whatever the start of the others; no dropout.
+function Adapter:take_rows(part, name, base, r, stream)
+  if self.config.use_dora == true or config_of.pissa(self.config.init_lora_weights) then
+    fail("%s is an embedding, which has no DoRA and no PiSSA here", name)
+  end
+  local rows, width = base.weight:size(1), base.weight:size(2)
+  part.embedding = true
+  part.a = self:take(name .. ".lora_embedding_A", { r, rows }, function()
+    return sq.zeros({ r, rows }, { dtype = self.dtype, device = base.weight.device })
+  end)
+  part.b = self:take(name .. ".lora_embedding_B", { width, r }, function()
+    local drawn = self.dtype == "f64" and "f64" or "f32"
+    local b = sq.randn({ width, r }, { dtype = drawn, seed = self.seed, stream = stream, offset = 0 })
+    return b:to(self.dtype, base.weight.device)
+  end)
+  return part
 end
 
 local FLOATS <const> = { f32 = true, bf16 = true, f16 = true, f64 = true }
@@ -136,12 +161,14 @@ function Adapter:take(name, shape, make)
 end
 
 local function check_modules(config, model, plan, saved)
+  local embedding = {}
+  for _, e in ipairs(model.parts.embeddings) do embedding[e.name] = true end
   for _, module in ipairs(other_modules(model)) do
-    if plan(module) then fail("target_modules: '%s' is no linear layer", module) end
+    if plan(module) and not embedding[module] then fail("target_modules: '%s' is no linear layer", module) end
     if saved(module) then fail("modules_to_save: '%s' is no linear layer, which alone can be saved here", module) end
   end
   local found, some = {}, false
-  for _, linear in ipairs(model.parts.linears) do
+  for _, linear in ipairs(adaptable(model)) do
     some = some or plan(linear.name) ~= nil
     for _, entry in ipairs(type(config.modules_to_save) == "table" and config.modules_to_save or {}) do
       if linear.name == entry or linear.name:sub(-#entry - 1) == "." .. entry then found[entry] = true end
@@ -174,10 +201,10 @@ local function build(self)
   local plan, saved = config_of.plan(self.config), config_of.saved_modules(self.config)
   check_modules(self.config, model, plan, saved)
   local _s <close> = sq.scope()
-  for i, linear in ipairs(model.parts.linears) do
+  for i, linear in ipairs(adaptable(model)) do
     linear.base = linear.base or { weight = linear.weight, bias = linear.bias }
-    self.parts[linear] = part_of(self, { name = linear.name, weight = linear.base.weight, bias = linear.base.bias },
-      plan, saved, i)
+    self.parts[linear] = part_of(self, { name = linear.name, weight = linear.base.weight, bias = linear.base.bias,
+      embedding = linear.padding ~= nil }, plan, saved, i)
   end
   for name in pairs(self.stored or {}) do
     if not self.by_name[name] and not self.carried[name] then
@@ -289,7 +316,8 @@ end
 ---@param factor? number
 function M.switch(model, which, factor)
   local wanted, changes = wanted_of(model, which, factor), {}
-  for i, linear in ipairs(model.parts.linears) do
+  local layers = adaptable(model)
+  for i, linear in ipairs(layers) do
     linear.base = linear.base or { weight = linear.weight, bias = linear.bias }
     local weight, bias, parts = linear.base.weight, linear.base.bias, {}
     for _, entry in ipairs(wanted) do
@@ -299,10 +327,14 @@ function M.switch(model, which, factor)
         if part.a then parts[#parts + 1] = { part, entry[2] } end
       end
     end
-    local run = #parts > 0 and layer.forward({ weight = weight, bias = bias }, parts) or false
+    local run = false
+    if #parts > 0 then
+      run = (linear.padding and layer.embedding or layer.forward)(
+        { weight = weight, bias = bias, padding = linear.padding }, parts)
+    end
     changes[i] = { weight = weight, bias = bias or false, adapter = run }
   end
-  for i, linear in ipairs(model.parts.linears) do -- everything is made: what follows cannot fail half-way
+  for i, linear in ipairs(layers) do -- everything is made: what follows cannot fail half-way
     linear.weight, linear.bias, linear.adapter = changes[i].weight, changes[i].bias or nil, changes[i].adapter or nil
   end
   model.active = wanted

@@ -8,6 +8,7 @@ local M = {}
 ---@field by_name table<string, userdata>  tensors by their names in the file
 ---@field names string[]                   in the order they were asked for
 ---@field linears sqlune.nn.Linear[]       in the order they were made
+---@field embeddings sqlune.nn.Embedding[] in the order they were made
 local Parameters = {}
 Parameters.__index = Parameters
 
@@ -17,7 +18,7 @@ Parameters.__index = Parameters
 ---@param wrap? fun(name: string, linear: sqlune.nn.Linear): function|table
 ---@return sqlune.nn.Parameters
 function M.parameters(take, wrap)
-  return setmetatable({ by_name = {}, names = {}, linears = {}, take = take, wrap = wrap }, Parameters)
+  return setmetatable({ by_name = {}, names = {}, linears = {}, embeddings = {}, take = take, wrap = wrap }, Parameters)
 end
 
 ---@param name string
@@ -68,6 +69,32 @@ function M.linear(p, name, inputs, outputs, bias)
   local weight = p:get(name .. ".weight", { outputs, inputs }, "normal")
   local linear = M.layer(p, name, weight, bias and p:get(name .. ".bias", { outputs }, "zeros") or nil)
   return p.wrap and p.wrap(name, linear) or linear
+end
+
+---@class sqlune.nn.Embedding
+---@field name string
+---@field weight userdata  [rows, width]
+---@field padding integer  row that look-ups do not train, -1: none
+---@field adapter? fun(ids: userdata, at: table): userdata  computes in its place (sqlune.lora)
+local Embedding = {}
+Embedding.__index = Embedding
+Embedding.__call = function(self, ids, at)
+  if self.adapter then return self.adapter(ids, at) end
+  return ops.embedding(ids, self.weight, self.padding)
+end
+
+---Rows of a table by their numbers, called as embedding(ids, at), `at` as linear layers get it.
+---@param p sqlune.nn.Parameters
+---@param name string
+---@param rows integer
+---@param width integer
+---@param padding? integer
+---@return sqlune.nn.Embedding
+function M.embedding(p, name, rows, width, padding)
+  local weight = p:get(name .. ".weight", { rows, width }, "normal")
+  local embedding = setmetatable({ name = name, weight = weight, padding = padding or -1 }, Embedding)
+  p.embeddings[#p.embeddings + 1] = embedding
+  return embedding
 end
 
 ---Tables of the rotary embedding that grow with the longest position asked for.

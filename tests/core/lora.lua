@@ -175,6 +175,9 @@ cases["saved and opened, every kind"] = function()
     { r = 4, target_modules = { "lm_head", "v_proj" }, use_rslora = true },
     { r = 4, lora_alpha = 6, target_modules = QV, init_lora_weights = "pissa", rank_pattern = { v_proj = 3 } },
     { r = 4, target_modules = QV, init_lora_weights = "pissa", use_rslora = true, alpha_pattern = { v_proj = 3 } },
+    { r = 4, target_modules = "all-linear", init_lora_weights = "pissa", use_dora = true, bias = "lora_only" },
+    { r = 4, lora_alpha = 6, target_modules = { "embed_tokens", "lm_head", "v_proj" },
+      rank_pattern = { embed_tokens = 3 } },
   } do
     local _s <close> = sq.scope()
     local dir, model = t.tmpdir(), model_of {}
@@ -190,6 +193,52 @@ cases["saved and opened, every kind"] = function()
     local mine = assert(lora.add(other, settings, { seed = 9 }))
     assert(mine:restore(dir .. "/adapter"))
     t.eq(values(other), values(model), "settings " .. i)
+  end
+end
+
+cases["PiSSA with DoRA: nothing changes at first, then as the merged weight says, dropout or not"] = function()
+  local _s <close> = sq.scope()
+  local model = model_of { dtype = "f64" }
+  local before = sq.no_grad(logits, model)
+  local adapter = assert(lora.add(model, { r = 4, target_modules = "all-linear", init_lora_weights = "pissa",
+    use_dora = true, lora_dropout = 0.5 }))
+  t.ok(distance(sq.no_grad(logits, model), before) <= 1e-9)
+  t.ok(distance(sq.no_grad(logits, model, true), before) > 1e-3, "what the start takes away is not dropped")
+  stir(adapter)
+  local after = sq.no_grad(logits, model)
+  t.ok(distance(after, before) > 1e-3)
+  local merge = require "sqlune.lora.merge"
+  for linear, part in pairs(adapter.parts) do linear.merged = merge.weight(linear.base.weight, part) end
+  model:adapter(false)
+  for linear in pairs(adapter.parts) do linear.weight = linear.merged end
+  t.ok(distance(sq.no_grad(logits, model), after) <= 1e-9)
+end
+
+cases["an embedding with an adapter: as its merged table, gradients where ids are, the padding's none"] = function()
+  for _, dtype in ipairs { "f64", "f32", "bf16" } do
+    local _s <close> = sq.scope()
+    local model = model_of({ dtype = dtype }, { pad_token_id = 5 })
+    local before = sq.no_grad(logits, model)
+    local adapter = assert(lora.add(model, { r = 3, target_modules = { "embed_tokens" } }, { train = true }))
+    t.eq(adapter:names(), { "base_model.model.model.embed_tokens.lora_embedding_A",
+      "base_model.model.model.embed_tokens.lora_embedding_B" })
+    local a, b = table.unpack(adapter:parameters())
+    t.eq(a.shape, { 3, 50 })
+    t.eq(b.shape, { 16, 3 })
+    t.eq(distance(sq.no_grad(logits, model), before), 0.0) -- A starts as zeros
+    sq.no_grad(function() ops.copy_(a, sq.randn(a.shape, { seed = 4 }):to(a.dtype)) end)
+    local y = logits(model)
+    y:sum():backward()
+    t.ok(b.grad:abs():sum():item() > 0)
+    local used, sums = {}, a.grad:abs():sum(1):totable()
+    for _, id in ipairs(ids) do used[id] = id ~= 5 end
+    for id = 0, 49 do t.eq(sums[id + 1] > 0, used[id] or false, "gradient of row " .. id) end
+    local embedding = model.parts.embeddings[1]
+    local merged = require("sqlune.lora.merge").weight(embedding.base.weight, adapter.parts[embedding])
+    model:adapter(false)
+    embedding.weight = merged
+    local bar = ({ f64 = 1e-12, f32 = 1e-5, bf16 = 0 })[dtype] -- both are rounded once
+    t.ok(distance(sq.no_grad(logits, model), y:detach()) <= bar, dtype)
   end
 end
 
@@ -237,7 +286,11 @@ end
 cases["what is refused, by name"] = function()
   refused({ r = 0, target_modules = QV }, "'r' must be a positive integer, got 0")
   refused({ target_modules = { "w_proj" } }, "no layer of the model has such a name")
-  refused({ target_modules = { "embed_tokens", "q_proj" } }, "'model.embed_tokens' is no linear layer")
+  refused({ target_modules = { "norm", "q_proj" } }, "'model.norm' is no linear layer")
+  refused({ target_modules = QV, modules_to_save = { "embed_tokens" } }, "'model.embed_tokens' is no linear layer")
+  local embeddings = { "embed_tokens", "q_proj" }
+  refused({ target_modules = embeddings, use_dora = true }, "embed_tokens is an embedding, which has no DoRA")
+  refused({ target_modules = embeddings, init_lora_weights = "pissa" }, "embed_tokens is an embedding, which has no")
   refused({ target_modules = QV, modules_to_save = { "norm" } }, "'model.norm' is no linear layer")
   refused({ target_modules = QV, modules_to_save = { "head" } }, "no layer 'head'")
   refused({ target_modules = "(q_proj" }, "without its %)")
@@ -245,7 +298,6 @@ cases["what is refused, by name"] = function()
   refused({ target_modules = QV, init_lora_weights = "olora" }, "'init_lora_weights' must be")
   refused({ target_modules = QV, lora_dropout = 1 }, "'lora_dropout' must be in")
   refused({ target_modules = QV, rank_pattern = { q_proj = 0 } }, "'rank_pattern' must be")
-  refused({ target_modules = QV, use_dora = true, init_lora_weights = "pissa" }, "do not go together")
   refused({ target_modules = QV, r = 32, init_lora_weights = "pissa" }, "rank 32 is more than its size")
   t.fails(function() lora.add(model_of {}, { target_module = QV }) end, "no setting 'target_module'")
 end
@@ -347,6 +399,8 @@ cases["the bytes of folders that PEFT 0.21.2 opened, its logits within 1e-6 of o
       "3f5da6351b74602a", "3f6a3470de67d72b" },
     { { r = 2, target_modules = ".*layers\\.1\\.(self_attn\\.[qo]_proj|mlp\\.up_proj)", use_rslora = true,
       rank_pattern = { up_proj = 3 }, alpha_pattern = { o_proj = 5 } }, "746772412c087755", "3050c6413280afa8" },
+    { { r = 4, lora_alpha = 6, target_modules = { "embed_tokens", "q_proj" }, rank_pattern = { embed_tokens = 3 } },
+      "626043bf2139f937", "5eb766ccfc5638fc" },
   } do
     t.eq({ written_by_formula(t.tmpdir(), case[1]) }, { case[2], case[3] })
   end

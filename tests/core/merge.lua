@@ -56,6 +56,8 @@ cases["every kind of adapter"] = function()
     all_linear(), all_linear { use_dora = true, bias = "lora_only" }, all_linear { init_lora_weights = "pissa" },
     { r = 4, target_modules = { "q_proj" }, bias = "all", modules_to_save = { "lm_head" } },
     { r = 4, target_modules = { "lm_head", "o_proj" }, use_rslora = true },
+    { r = 4, target_modules = { "embed_tokens", "o_proj" } },
+    all_linear { init_lora_weights = "pissa", use_dora = true },
   } do
     local dir = workshop(settings)
     local c = merged(dir, "merged")
@@ -66,6 +68,18 @@ cases["every kind of adapter"] = function()
     t.ok(fs.exists(dir .. "/merged/tokenizer.json"))
     t.ok(not lora.is_adapter(dir .. "/merged"))
   end
+end
+
+cases["an adapted embedding leaves a tied head as it was"] = function()
+  local dir = workshop({ r = 4, target_modules = { "embed_tokens", "v_proj" } }, { tie_word_embeddings = true })
+  local c = merged(dir, "merged")
+  t.ok(c.difference <= 1e-4 and c.agree >= c.tokens - 1, ("%g, %d"):format(c.difference, c.agree))
+  t.eq(t.ok(json.read(dir .. "/merged/config.json")).tie_word_embeddings, false)
+  local _s <close> = sq.scope()
+  local base, result = assert(sq.safetensors.load(dir .. "/base")), assert(sq.safetensors.load(dir .. "/merged"))
+  t.eq(base["lm_head.weight"], nil)
+  t.eq(result["lm_head.weight"]:totable(), base["model.embed_tokens.weight"]:totable())
+  t.ok((result["model.embed_tokens.weight"] - base["model.embed_tokens.weight"]):abs():max():item() > 1e-3)
 end
 
 cases["bf16: rounded once"] = function()

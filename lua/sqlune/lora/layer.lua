@@ -7,6 +7,7 @@ local M = {}
 ---@class sqlune.lora.Part      what one adapter has for one layer
 ---@field a? userdata           [r, inputs]; absent where only the bias or the weight is the adapter's
 ---@field b? userdata           [outputs, r]
+---@field embedding? boolean    inputs are rows of a table, chosen by ids
 ---@field scale? number
 ---@field dropout? number
 ---@field stream? integer       of the dropout's random numbers
@@ -79,19 +80,6 @@ local function options(part, factor, x, at)
   return o
 end
 
----y = m / n * (W + scale B A) x + bias, n the norms of the rows, held constant in backward.
-local function with_magnitude(base, part, factor)
-  local wide = part.magnitude.dtype
-  local gain_of = kept({ part.a, part.b, part.magnitude, base.weight }, function()
-    return part.magnitude / M.norms(base.weight, part.a, part.b, part.scale * factor):to(wide)
-  end)
-  return function(x, at)
-    local y = ops.lora_linear(x, base.weight, nil, part.a, part.b, options(part, factor, x, at)):to(wide) * gain_of()
-    if base.bias then y = y + base.bias:to(wide) end
-    return y:to(x.dtype)
-  end
-end
-
 local function single(base, part, factor)
   return function(x, at)
     return ops.lora_linear(x, base.weight, base.bias, part.a, part.b, options(part, factor, x, at))
@@ -132,6 +120,60 @@ local function several(base, parts)
   end
 end
 
+---A part's pairs: its own, and what PiSSA's start takes away again.
+local function pairs_of(part, factor)
+  if not part.start then return { { part, factor } } end
+  return { { part, factor }, { { a = part.start.a, b = part.start.b, scale = -part.scale }, factor } }
+end
+
+---Norms of the rows of what a part makes of a weight, [outputs], off the tape.
+---@param weight userdata
+---@param part sqlune.lora.Part
+---@param factor number
+---@return userdata
+function M.norms_with(weight, part, factor)
+  if not part.start then return M.norms(weight, part.a, part.b, part.scale * factor) end
+  local s <close> = sq.scope()
+  local a, b = sq.no_grad(joined, pairs_of(part, factor))
+  return s:keep(M.norms(weight, a, b, 1))
+end
+
+---y = m / n * (W + scale B A) x + bias, n the norms of the rows, held constant in backward.
+local function with_magnitude(base, part, factor)
+  local wide, list = part.magnitude.dtype, pairs_of(part, factor)
+  local plain = #list > 1 and several({ weight = base.weight }, list) or single({ weight = base.weight }, part, factor)
+  local gain_of = kept({ part.a, part.b, part.magnitude, base.weight }, function()
+    return part.magnitude / M.norms_with(base.weight, part, factor):to(wide)
+  end)
+  return function(x, at)
+    local y = plain(x, at):to(wide) * gain_of()
+    if base.bias then y = y + base.bias:to(wide) end
+    return y:to(x.dtype)
+  end
+end
+
+---The function that takes an embedding's place: rows of the table and of A^T B^T scale, added in the wider type.
+---@param base {weight: userdata, padding: integer}
+---@param parts {[1]: sqlune.lora.Part, [2]: number}[]
+---@return fun(ids: userdata): userdata
+function M.embedding(base, parts)
+  local tables = {}
+  for i, entry in ipairs(parts) do
+    local a = entry[1].a
+    tables[i] = kept({ a }, function() return a:transpose(1, 2):contiguous() end)
+  end
+  return function(ids)
+    local y = ops.embedding(ids, base.weight, base.padding)
+    local sum = y
+    for i, entry in ipairs(parts) do
+      local part, factor = entry[1], entry[2]
+      local rows = ops.linear(ops.embedding(ids, tables[i](), base.padding), part.b) * (part.scale * factor)
+      sum = sum:to(part.b.dtype) + rows
+    end
+    return sum:to(y.dtype)
+  end
+end
+
 ---The function that takes a linear layer's place.
 ---@param base {weight: userdata, bias: userdata?}
 ---@param parts {[1]: sqlune.lora.Part, [2]: number}[]  parts with a and b, and the factor each is switched on with
@@ -139,16 +181,14 @@ end
 function M.forward(base, parts)
   local all = {}
   for _, entry in ipairs(parts) do
-    local part, factor = entry[1], entry[2]
-    all[#all + 1] = entry
-    if part.start then
-      all[#all + 1] = { { a = part.start.a, b = part.start.b, scale = -part.scale }, factor }
+    if entry[1].magnitude then
+      if #parts > 1 then error("an adapter with DoRA cannot be joined with others", 0) end
+      return with_magnitude(base, entry[1], entry[2])
     end
-    if part.magnitude and #parts > 1 then error("an adapter with DoRA cannot be joined with others", 0) end
+    for _, pair in ipairs(pairs_of(entry[1], entry[2])) do all[#all + 1] = pair end
   end
   if #all > 1 then return several(base, all) end
-  local part, factor = all[1][1], all[1][2]
-  return (part.magnitude and with_magnitude or single)(base, part, factor)
+  return single(base, all[1][1], all[1][2])
 end
 
 return M

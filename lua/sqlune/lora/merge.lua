@@ -7,7 +7,7 @@ local fs, json, ops = sq.fs, sq.json, sq.ops
 local M = {}
 
 ---W + scale B A (- PiSSA's start), with DoRA its rows brought to the trained lengths; of the weight's dtype.
----@param weight userdata          [outputs, inputs]
+---@param weight userdata          [outputs, inputs]; of an embedding [inputs, outputs]
 ---@param part sqlune.lora.Part
 ---@param factor? number           1
 ---@return userdata
@@ -17,11 +17,14 @@ function M.weight(weight, part, factor)
   return sq.no_grad(function()
     local s <close> = sq.scope()
     local wide, scale = weight.dtype == "f64" and "f64" or "f32", part.scale * (factor or 1)
-    local function product(pair) return ops.matmul(pair.b:to(wide), pair.a:to(wide)) * scale end
+    local function product(pair)
+      local a, b = pair.a:to(wide), pair.b:to(wide)
+      return (part.embedding and ops.matmul(a:transpose(1, 2), b:transpose(1, 2)) or ops.matmul(b, a)) * scale
+    end
     local sum = weight:to(wide) + product(part)
     if part.start then sum = sum - product(part.start) end
     if part.magnitude then
-      local gain = part.magnitude:to(wide) / layer.norms(weight, part.a, part.b, scale):to(wide)
+      local gain = part.magnitude:to(wide) / layer.norms_with(weight, part, factor or 1):to(wide)
       sum = sum * gain:reshape { -1, 1 }
     end
     return s:keep(sum:to(weight.dtype))
@@ -36,6 +39,9 @@ local function changes(adapter, stored)
     local weight = stored[name] or linear.base.weight -- a tied head stands under the embedding's name only
     if part.a or part.weight then list[name] = function() return M.weight(weight, part) end end
     if part.bias then list[linear.name .. ".bias"] = function() return part.bias end end
+    if part.embedding and adapter.model.shape.tied then -- the head stays what it is
+      list["lm_head.weight"] = list["lm_head.weight"] or function() return weight end
+    end
   end
   return list
 end
@@ -70,10 +76,11 @@ function M.write(adapter, base, out, o)
   local changed, sizes, config = changes(adapter, stored), {}, json.read(fs.join(base, "config.json"))
   for name, entry in pairs(sq.safetensors.header(base)) do sizes[name] = entry.bytes end
   for name in pairs(changed) do
-    if not sizes[name] then -- the head is no longer the embedding
+    if not sizes[name] then
       if name ~= "lm_head.weight" then return nil, base .. ": no tensor '" .. name .. "'", "SQLUNE_FORMAT" end
-      sizes[name], config.tie_word_embeddings = sizes["model.embed_tokens.weight"], false
+      sizes[name] = sizes["model.embed_tokens.weight"]
     end
+    if name == "lm_head.weight" and adapter.model.shape.tied then config.tie_word_embeddings = false end
   end
   local ok
   ok, message, code = json.write(fs.join(out, "config.json"), config, { indent = 2 })

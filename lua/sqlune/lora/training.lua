@@ -98,6 +98,9 @@ function Training:size(model)
     local r = all and self.o.rank or plan(linear.name)
     if r then n = n + r * (linear.weight:size(1) + linear.weight:size(2)) end
   end
+  for _, embedding in ipairs(self.settings.target_modules ~= "all-linear" and model.parts.embeddings or {}) do
+    n = n + (plan(embedding.name) or 0) * (embedding.weight:size(1) + embedding.weight:size(2))
+  end
   return n, bytes
 end
 

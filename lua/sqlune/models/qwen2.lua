@@ -77,17 +77,17 @@ end
 ---@param dtype string
 ---@return table model parts: hidden(ids, at, seen), output (the last layer, its weight [V, C])
 function M.build(p, c, dtype)
-  local embed = p:get("model.embed_tokens.weight", { c.vocabulary, c.hidden }, "normal")
+  local embed = nn.embedding(p, "model.embed_tokens", c.vocabulary, c.hidden, c.padding)
   local list, factor = frequencies(c.rope, c.head_dim)
   local rope = nn.rope(list, dtype, factor)
   local layers = {}
   for i = 1, c.layers do layers[i] = layer(p, c, i, rope) end
   local norm = p:get("model.norm.weight", { c.hidden }, "ones")
-  local head = c.tied and embed or p:get("lm_head.weight", { c.vocabulary, c.hidden }, "normal")
+  local head = c.tied and embed.weight or p:get("lm_head.weight", { c.vocabulary, c.hidden }, "normal")
 
   ---Hidden states after the final norm, [T, C]. ids: [T] packed. `seen(name, tensor)`, if given, gets each stage's.
   local function hidden(ids, at, seen)
-    local x, residual = ops.embedding(ids, embed, c.padding), nil
+    local x, residual = embed(ids, at), nil
     if at.embedded then x = at.embedded(x) end
     if seen then seen("embed", x) end
     for i, run in ipairs(layers) do
