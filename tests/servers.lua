@@ -2,13 +2,16 @@
 -- socket and a free port of the loopback address; gone when this process is, however it ends.
 --
 -- Rules: `servers.NAME()` gives a connection table of a role that may read everything and write nothing; the server is
--- shared by all tests of the run, which make databases of their own in it. Set-up goes through `servers.script`, as the
--- server's owner. Where the server's programs are missing the test is skipped.
+-- shared by tests that run one after another, which make databases of their own in it: each lane of tests/run.lua has
+-- its own. Set-up goes through `servers.script`, as the server's owner. Where the server's programs are missing the test
+-- is skipped.
+local sq = require "sqlune"
 local t = require "tests.check"
 
 local M = {}
 
 local shared = {} ---@type table<string, table>  by dialect
+local run = os.getenv "SQLUNE_RUN" -- folder of a run of several processes
 
 ---One line of a shell command's output.
 ---@param command string
@@ -54,14 +57,15 @@ function M.port()
   return port
 end
 
----Starts a command in the background whose end is tied to ours: a watcher waits for this process, then kills the
----command and removes its folder. The command's output goes to folder/log. Gives the command's process number.
+---Starts a command in the background whose end is tied to ours (or to that of another process): a watcher waits for it,
+---then kills the command and removes its folder. The command's output goes to folder/log. Gives its process number.
 ---@param command string
 ---@param folder string
-function M.spawn(command, folder)
+---@param owner integer?
+function M.spawn(command, folder, owner)
   local watch = ([[%s & server=$!; echo $server >%s/pid; tail -s 0.1 --pid=%d -f /dev/null
     kill -INT $server; for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $server || break; sleep 0.1; done
-    kill -KILL $server; rm -rf %s]]):format(command, folder, M.pid(), folder)
+    kill -KILL $server; rm -rf %s]]):format(command, folder, owner or M.pid(), folder)
   assert(os.execute(("setsid sh -c %s >%s/log 2>&1 </dev/null &"):format(M.quoted(watch), folder)))
   return tonumber(M.line(("while [ ! -s %s/pid ]; do sleep 0.02; done; cat %s/pid"):format(folder, folder)))
 end
@@ -78,11 +82,20 @@ local function copy(connection)
   return out
 end
 
+---The server of this lane, which one of its processes started or this one does; it lives as long as the whole run.
+local function start(dialect)
+  local path = run and ("%s/%s-%s.json"):format(run, dialect, os.getenv "SQLUNE_LANE")
+  if path and sq.fs.exists(path) then return sq.json.read(path) end
+  local server = require("tests.servers." .. dialect).start(math.tointeger(os.getenv "SQLUNE_RUN_PID")) or false
+  if path then assert(sq.json.write(path, server)) end
+  return server
+end
+
 ---The connection table of the shared server of a dialect, after starting it; another database of it if named.
 local function connection(dialect, database)
   local server = shared[dialect]
   if server == nil then
-    server = require("tests.servers." .. dialect).start() or false
+    server = start(dialect)
     shared[dialect] = server
   end
   if not server then t.skip("no server for " .. dialect .. " is installed") end

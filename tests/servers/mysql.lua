@@ -38,9 +38,10 @@ local function command(server)
 end
 
 ---Starts a server of its own; nil where MariaDB is not installed. `connection`: a connection table; `folder`, `port`
----and `pid` of its process; `certificate`: a file, where TLS is on.
+---and `pid` of its process; `certificate`: a file, where TLS is on. It ends with the owner, by default this process.
+---@param owner integer?
 ---@return table?
-function M.start()
+function M.start(owner)
   local install, daemon = program("mariadb-install-db", "mysql_install_db"), program("mariadbd", "mysqld")
   if not install or not daemon or not program("mariadb", "mysql") then return nil end
   local folder = servers.folder()
@@ -53,7 +54,7 @@ function M.start()
   if certify(folder) then server.certificate = folder .. "/server.crt" end
   server.connection = { dialect = "mysql", socket = folder .. "/socket", port = server.port, user = "reader",
     password = "reader's secret", database = "mysql" }
-  server.pid = servers.spawn(command(server), folder)
+  server.pid = servers.spawn(command(server), folder, owner)
   M.ready(server)
   M.script(server.connection, [[
     CREATE USER reader@'%' IDENTIFIED BY 'reader''s secret';

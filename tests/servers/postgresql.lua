@@ -31,9 +31,10 @@ local function command(server)
 end
 
 ---Starts a server of its own; nil where PostgreSQL is not installed. `connection`: a connection table; `folder`, `port`
----and `pid` of its process; `certificate`: a file, where TLS is on.
+---and `pid` of its process; `certificate`: a file, where TLS is on. It ends with the owner, by default this process.
+---@param owner integer?
 ---@return table?
-function M.start()
+function M.start(owner)
   local bin = programs()
   if not bin then return nil end
   local folder = servers.folder()
@@ -45,7 +46,7 @@ function M.start()
   if not made then error("initdb: " .. servers.line("tail -n 3 " .. log .. " | tr '\\n' ' '")) end
   server.tls = certify(folder)
   if server.tls then server.certificate = folder .. "/data/server.crt" end
-  server.pid = servers.spawn(command(server), folder)
+  server.pid = servers.spawn(command(server), folder, owner)
   server.connection = { dialect = "postgresql", socket = folder, port = server.port, user = "reader",
     password = "reader's secret", database = "postgres" }
   M.ready(server)
