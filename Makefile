@@ -1,5 +1,5 @@
 # sqlune: `make` builds build/bin/sqlune; `make help` lists the rest. Settings: CC, ARCH (for -march), BUILD, PREFIX, SAN,
-# CUDA (auto: with cards where nvcc is found; 0, 1), CUDAARCH.
+# CUDA (auto: with cards where nvcc is found; 0, 1), CUDAARCH; JOBS, VERBOSE=1 for tests.
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
@@ -122,7 +122,7 @@ fuzz-run: $(FUZZERS:%=$(BUILD)/fuzz-%)
 	  $(BUILD)/found-$$f tests/fuzz/corpus/$$f || exit 1; done
 
 test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); ONLY="core/ db/" picks
-	@$(MAKE) --no-print-directory CUDA=0 BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O1 -g" asan-run \
+	@$(MAKE) --no-print-directory CUDA=0 BUILD=$(BUILD)-asan-$(notdir $(lastword $(CC))) OPT="-O2 -g" asan-run \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 .PHONY: asan-run
 asan-run: $(SQLUNE) $(BUILD)/pty $(BUILD)/http-server $(FUZZERS:%=$(BUILD)/fuzz-%)

@@ -3,8 +3,8 @@
 --
 -- Rules: `servers.NAME()` gives a connection table of a role that may read everything and write nothing; the server is
 -- shared by tests that run one after another, which make databases of their own in it: each lane of tests/run.lua has
--- its own. Set-up goes through `servers.script`, as the server's owner. Where the server's programs are missing the test
--- is skipped.
+-- its own. Set-up goes through `servers.script`, as the server's owner. Where the server's programs are missing the
+-- test is skipped.
 local sq = require "sqlune"
 local t = require "tests.check"
 

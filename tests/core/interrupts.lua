@@ -7,7 +7,8 @@ local fs = sq.fs
 local program = workshop.program
 local pty = fs.join(fs.dirname(program), "../pty")
 
-local SETTINGS = "epochs=40 batch_tokens=60 save_every=0"
+-- Long enough for a few signals; the collector of SQLUNE_GC makes each step ten times as long.
+local SETTINGS = ("epochs=%d batch_tokens=60 save_every=0"):format(os.getenv "SQLUNE_GC" and 6 or 40)
 
 ---Starts sft, sends a signal once the log has `steps` lines, gives what it printed and its exit code.
 local function stopped(dir, out, signal, steps, settings)

@@ -2,7 +2,8 @@
 local t = require "tests.check"
 local sq = require "sqlune"
 
-local EPOCHS <const> = os.getenv "SQLUNE_SANITIZED" and 0.15 or 0.3 -- a few steps of each stage
+local SLOW <const> = os.getenv "SQLUNE_SANITIZED" or os.getenv "SQLUNE_GC"
+local EPOCHS <const> = SLOW and 0.15 or 0.3 -- a few steps of each stage
 
 local function run(out, ...)
   local words = table.concat({ "quickstart", "out=" .. out, "train=120", "test=12", "pretrain_epochs=" .. EPOCHS,

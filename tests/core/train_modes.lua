@@ -209,9 +209,9 @@ cases["checkpointed layers hold less"] = function()
     local s <close> = sq.scope()
     local model = assert(models.from_config(config, { train = true }))
     local ids = {}
-    for i = 1, 2048 do ids[i] = i % 60 end
+    for i = 1, 1024 do ids[i] = i % 60 end
     local batch = { ids = sq.tensor(ids, { dtype = "i64" }), targets = sq.tensor(ids, { dtype = "i64" }),
-      starts = { 0, 2048 } }
+      starts = { 0, 1024 } }
     collectgarbage()
     local before = sq.tensor_memory(true).live_bytes
     model:loss_sum(batch, { checkpoint = checkpoint }):backward()
@@ -220,7 +220,7 @@ cases["checkpointed layers hold less"] = function()
     return held
   end
   local whole, light = peak(false), peak(true)
-  -- A layer keeps about 16 x 2048 x 64 numbers, 2 of them with checkpoints, and one layer's are made at a time.
+  -- A layer keeps about 16 x 1024 x 64 numbers, 2 of them with checkpoints, and one layer's are made at a time.
   t.ok(light < 0.4 * whole, ("%d of %d bytes"):format(light, whole))
 end
 

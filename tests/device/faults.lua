@@ -49,7 +49,7 @@ for _, op in ipairs(sq.ops.list()) do
       sweep(op.name, function()
         local _s <close> = sq.scope()
         local inputs = checks.leaves(case, "f32", CARD)
-        checks.weighed(checks.forward(case, checks.context("f32", CARD), inputs)):backward()
+        checks.weigher()(checks.forward(case, checks.context("f32", CARD), inputs)):backward()
       end)
     end)
   end

@@ -8,7 +8,7 @@ local checks = require "tests.operator_checks"
 local function run(case, dtype, device)
   local inputs = checks.leaves(case, dtype, device)
   local outputs = { checks.forward(case, checks.context(dtype, device), inputs) }
-  checks.weighed(table.unpack(outputs)):backward()
+  checks.weigher()(table.unpack(outputs)):backward()
   local all_of = {}
   for i, y in ipairs(outputs) do
     t.eq(y.device, device)
