@@ -49,6 +49,7 @@ local function run_all(user, list, judge, patience)
   end
   local after = dump(at)
   for line in after:gmatch "[^\n]+" do t.ok(before:find(line, 1, true), "the database has changed: " .. line) end
+  for line in before:gmatch "[^\n]+" do t.ok(after:find(line, 1, true), "the database has lost: " .. line) end
   t.ok(after == before, "the database has changed")
   t.ok(not sq.fs.exists "/tmp/sqlune-hostile", "a file was written")
 end
