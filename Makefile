@@ -81,7 +81,7 @@ test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator
 	@if command -v compute-sanitizer >/dev/null; then for t in memcheck racecheck initcheck; do \
 	  compute-sanitizer --tool $$t --error-exitcode 1 $(BUILD)/cuda-on-card 1 || exit 1; done; \
 	else echo "no compute-sanitizer: memory and races are not checked"; fi
-	TEST_GROUP=device $(SQLUNE) tests/run.lua
+	JOBS=1 TEST_GROUP=device $(SQLUNE) tests/run.lua
 
 # The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and as the card of the whole program.
 EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o)
