@@ -45,13 +45,75 @@ function M.in_time(limit, run_all)
 end
 
 ---Every question about rights has an answer.
-function M.rights(db, rights)
+local function check_rights(db, rights)
   for _, right in ipairs(rights) do
     local result, message = db:query(right[2])
     t.ok(result, ("%s: %s"):format(right[1], message))
     local value = result.rows[1][1]
     t.ok(type(value) == "boolean" or math.type(value) == "integer", right[1])
   end
+end
+
+---@class tests.hostile.Server
+---@field corpus table           of sqlune.sandbox: setup, denied, hungry, rights
+---@field least integer[]        how many statements denied and hungry have
+---@field deadline number        seconds
+---@field slack number           seconds
+---@field owner string           a user who may do much
+---@field reader string          a user who may read
+---@field refused string[]       the users whom statements are refused
+---@field victim fun(user: string): table  a new database with the victims, and the user's connection to it
+---@field state fun(at: table): string     everything that a statement could have changed, a line each
+---@field probe string           a statement that works on a sound connection
+---@field answer any[][]         and its rows
+
+---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
+---@param o tests.hostile.Server
+local function run_all(o, user, list, judge, patience)
+  local at = o.victim(user)
+  local before = o.state(at)
+  local db <close> = assert(sq.db.open(at))
+  for _, sql in ipairs(list) do
+    judge(sql, M.attempt(db, sql, o.deadline, o.slack, patience))
+    local after, message = db:query(o.probe, { timeout = 20 })
+    t.ok(after, M.opening(sql) .. ": then: " .. tostring(message))
+    t.eq(after.rows, o.answer, M.opening(sql))
+    collectgarbage()
+  end
+  db:close()
+  local after = o.state(at)
+  for line in after:gmatch "[^\n]+" do t.ok(before:find(line, 1, true), "the server has changed: " .. line) end
+  for line in before:gmatch "[^\n]+" do t.ok(after:find(line, 1, true), "the server has lost: " .. line) end
+  t.ok(after == before, "the server has changed")
+  t.ok(not sq.fs.exists "/tmp/sqlune-hostile", "a file was written")
+end
+
+---The cases of a server; `rights`: what else is to be seen of the answers about rights.
+---@param o tests.hostile.Server
+---@param rights? fun(db: sqlune.db.Connection)
+function M.cases(o, rights)
+  local corpus = o.corpus
+  return {
+    ["statements that may not run are refused"] = function()
+      for _, user in ipairs(o.refused) do
+        M.refused(o.slack, function(judge) run_all(o, user, corpus.denied, judge, 5) end)
+      end
+    end,
+
+    ["the corpus is as large as it says"] = function()
+      t.ok(#corpus.denied >= o.least[1] and #corpus.hungry >= o.least[2], #corpus.denied .. " and " .. #corpus.hungry)
+    end,
+
+    ["deadlines hold whatever is asked"] = function()
+      M.in_time(o.deadline + o.slack, function(judge) run_all(o, o.owner, corpus.hungry, judge) end)
+    end,
+
+    ["what the user might do"] = function()
+      local db <close> = assert(sq.db.open(o.victim(o.reader)))
+      check_rights(db, corpus.rights)
+      if rights then rights(db) end
+    end,
+  }
 end
 
 return M

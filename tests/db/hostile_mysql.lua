@@ -6,10 +6,6 @@ local servers = require "tests.servers"
 local sq = require "sqlune"
 local t = require "tests.check"
 
-local deadline, slack = 0.25, t.grace(0.5) -- seconds
-
-local opening = hostile.opening
-
 ---Everything that a statement could have changed: rows, the state of sequences, definitions, users, settings.
 local function dump(at)
   return servers.script(at, [[
@@ -35,46 +31,11 @@ local function victim(user)
   return at
 end
 
----Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
-local function run_all(user, list, judge, patience)
-  local at = victim(user)
-  local before = dump(at)
-  local db <close> = assert(sq.db.open(at))
-  for _, sql in ipairs(list) do
-    judge(sql, hostile.attempt(db, sql, deadline, slack, patience))
-    local after, message = db:query "SELECT GROUP_CONCAT(name ORDER BY id), @@hostname <> '', @x FROM item"
-    t.ok(after, opening(sql) .. ": then: " .. tostring(message))
-    t.eq(after.rows, { { "pen,ink,pad", 1, sq.json.null } }, opening(sql))
-    collectgarbage()
-  end
-  local after = dump(at)
-  for line in after:gmatch "[^\n]+" do t.ok(before:find(line, 1, true), "the database has changed: " .. line) end
-  for line in before:gmatch "[^\n]+" do t.ok(after:find(line, 1, true), "the database has lost: " .. line) end
-  t.ok(after == before, "the database has changed")
-  t.ok(not sq.fs.exists "/tmp/sqlune-hostile", "a file was written")
-end
-
-local function refused_all(user)
-  hostile.refused(slack, function(judge) run_all(user, corpus.denied, judge, 5) end)
-end
-
-return {
-  ["statements that may not run are refused"] = function()
-    refused_all "reader"
-    refused_all "writer"
-  end,
-
-  ["the corpus is as large as it says"] = function()
-    t.ok(#corpus.denied >= 150 and #corpus.hungry >= 120, #corpus.denied .. " and " .. #corpus.hungry)
-  end,
-
-  ["deadlines hold whatever is asked"] = function()
-    hostile.in_time(deadline + slack, function(judge) run_all("writer", corpus.hungry, judge) end)
-  end,
-
-  ["what the user might do"] = function()
-    local db <close> = assert(sq.db.open(victim "writer"))
-    hostile.rights(db, corpus.rights)
-    t.eq(assert(db:query(corpus.rights[3][2])).rows, { { 1 } }) -- files
-  end,
-}
+return hostile.cases({
+  corpus = corpus, least = { 150, 120 }, deadline = 0.25, slack = t.grace(0.5), victim = victim, state = dump,
+  owner = "writer", reader = "writer", refused = { "reader", "writer" },
+  probe = "SELECT GROUP_CONCAT(name ORDER BY id), @@hostname <> '', @x FROM item",
+  answer = { { "pen,ink,pad", 1, sq.json.null } },
+}, function(db)
+  t.eq(assert(db:query(corpus.rights[3][2])).rows, { { 1 } }) -- files
+end)
