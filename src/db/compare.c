@@ -261,7 +261,12 @@ typedef struct numbering {
     size_t size, used;
     uint32_t next;
     bool mixed, unhashable; /* as in sqn_pair */
+    sqn_arena parsed;       /* cells of arrays and JSON */
 } numbering;
+
+static bool is_json(const sqn_cell *c) {
+    return c->kind == SQN_CELL_ARRAY || c->kind == SQN_CELL_JSON;
+}
 
 static sqn_status grow(numbering *t, sqn_err *e) {
     size_t size = t->size ? 2 * t->size : 256;
@@ -281,7 +286,14 @@ static sqn_status grow(numbering *t, sqn_err *e) {
 
 static sqn_status number_cell(numbering *t, const sqn_cell *c, uint32_t *id, sqn_err *e) {
     if (t->next == UINT32_MAX) return SQN_FAIL(e, SQN_LIMIT, "too many different cells");
-    t->unhashable = t->unhashable || c->kind == SQN_CELL_ARRAY || c->kind == SQN_CELL_JSON;
+    if (is_json(c)) {
+        sqn_cell *parsed = sqn_arena_alloc(&t->parsed, sizeof *parsed, e);
+        if (parsed == NULL) return SQN_NOMEM;
+        SQN_TRY(sqn_cell_python(c, &t->parsed, parsed, e));
+        t->mixed = t->mixed || !is_json(parsed); /* its text is another one */
+        t->unhashable = t->unhashable || is_json(parsed);
+        c = parsed;
+    }
     if (is_nan(c)) {
         *id = t->next++;
         return SQN_OK;
@@ -314,12 +326,14 @@ sqn_status sqn_pair_new(const sqn_rows *a, const sqn_rows *b, sqn_pair *out, sqn
             SQN_GOTO(number_cell(&t, &both[side]->cells[i], &out->ids[side][i], e));
     }
     sqn_free(t.entries);
+    sqn_arena_release(&t.parsed);
     out->count = t.next;
     out->mixed = t.mixed;
     out->unhashable = t.unhashable;
     return SQN_OK;
 fail:
     sqn_free(t.entries);
+    sqn_arena_release(&t.parsed);
     sqn_pair_release(out);
     return status;
 }

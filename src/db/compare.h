@@ -3,13 +3,15 @@
  * Rules: cells are equal as values of Python are: integers, doubles, booleans and decimals when
  * their exact values are (1 = 1.0, 2^53+1 differs from the double 2^53, no rounding anywhere); text
  * and blobs byte by byte; NULL equals NULL; NaN equals nothing, itself included; instants with a
- * zone by the instant; a date never equals an instant. Arrays, JSON and intervals compare by the
- * driver's text. Results without rows are the same whatever their columns. A tolerance for numbers
- * is an exception that the caller asks for.
+ * zone by the instant; a date never equals an instant. Arrays and JSON are what Python's driver
+ * makes of them: lists, objects without an order of keys, plain numbers and texts. Intervals
+ * compare by the driver's text. Results without rows are the same whatever their columns. A
+ * tolerance for numbers is an exception that the caller asks for.
  */
 #ifndef SQN_DB_COMPARE_H
 #define SQN_DB_COMPARE_H
 
+#include "core/arena.h"
 #include "core/err.h"
 #include "db/value.h"
 
@@ -19,7 +21,11 @@ typedef struct sqn_rows {
     const sqn_cell *cells; /* borrowed; [rows * columns], row after row */
 } sqn_rows;
 
+/* Arrays and JSON here by their texts: sqn_pair_new looks into them. */
 bool sqn_cell_equal(const sqn_cell *a, const sqn_cell *b);
+/* json_cell.c: a cell of an array or JSON as Python has it: a plain value, or JSON in one text for
+ * all that are equal, in the arena. What is no JSON stays as it is. */
+sqn_status sqn_cell_python(const sqn_cell *c, sqn_arena *a, sqn_cell *out, sqn_err *e);
 /* Whether it is a number (booleans too) that is not NaN, and the double next to it. */
 bool sqn_cell_number(const sqn_cell *c, double *value);
 /* Equal cells have equal hashes. */
@@ -32,7 +38,7 @@ typedef struct sqn_pair {
     uint32_t *ids[2];     /* owned; [rows * columns] */
     uint32_t count;       /* ids are below it */
     bool mixed;           /* some cells of one id differ in kind or text: 1 and 1.0 */
-    bool unhashable;      /* some cells are arrays or JSON, which Python puts into no set */
+    bool unhashable;      /* some cells are lists or objects, which Python puts into no set */
     const uint32_t *tags; /* borrowed; NULL, or [rows] of tables of one length: in a bag, row r of
                              either side only equals rows with the same tag */
 } sqn_pair;

@@ -71,11 +71,13 @@ static void put_text(sqn_buf *to, const sqn_cell *c) {
 
 /* Puts the cells' numbers of one row into the order of their texts. */
 static sqn_status sort_row(uint32_t *ids, const sqn_cell *cells, int n, sort_key *keys,
-                           sqn_buf *texts, sqn_err *e) {
+                           sqn_buf *texts, sqn_arena *parsed, sqn_err *e) {
     texts->n = 0;
     for (int i = 0; i < n; i++) {
+        sqn_cell cell = cells[i];
+        if (cell.kind == SQN_CELL_JSON) SQN_TRY(sqn_cell_python(&cells[i], parsed, &cell, e));
         keys[i] = (sort_key){.from = texts->n, .id = ids[i], .place = i};
-        put_text(texts, &cells[i]);
+        put_text(texts, &cell);
         keys[i].length = texts->n - keys[i].from;
     }
     SQN_TRY(sqn_buf_status(texts, e));
@@ -90,14 +92,16 @@ static sqn_status sort_rows(const sqn_pair *p, const sqn_rows *t, int side, uint
     int n = p->columns[side];
     sqn_status status = SQN_OK;
     sqn_buf texts = {0};
+    sqn_arena parsed = {0};
     sort_key *keys = sqn_alloc((size_t)n * sizeof *keys, e);
     if (keys == NULL) return SQN_NOMEM;
     memcpy(ids, p->ids[side], (size_t)p->rows[side] * (size_t)n * sizeof *ids);
     for (int64_t r = 0; r < p->rows[side]; r++)
-        SQN_GOTO(sort_row(ids + r * n, t->cells + r * n, n, keys, &texts, e));
+        SQN_GOTO(sort_row(ids + r * n, t->cells + r * n, n, keys, &texts, &parsed, e));
 fail:
     sqn_free(keys);
     sqn_buf_release(&texts);
+    sqn_arena_release(&parsed);
     return status;
 }
 

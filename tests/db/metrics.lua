@@ -137,4 +137,38 @@ return {
     t.eq(compare({ { { json = "[1]" } } }, { { { json = "[1]" } } }).ex_xiyan, false, "Python cannot hash it")
     t.eq(compare({ { { decimal = "sNaN" } } }, { { { decimal = "sNaN" } } }).ex, false)
   end,
+
+  ["arrays and JSON are what Python's drivers give"] = function()
+    local function parsed(text) return { json = text } end
+    -- what json.loads(a) == json.loads(b) says in Python 3.11
+    for _, case in ipairs {
+      { "[1]", "[1.0]", true }, { "[1, 2]", "[1,2]", true }, { "[1, 2]", "[2, 1]", false },
+      { '{"a": 1, "b": [2, {"c": null}]}', '{"b":[2.0,{"c":null}],"a":1e0}', true }, { '{"a": 1}', '{"a": "1"}', false },
+      { '{"a": 1, "a": 2}', '{"a": 2}', true }, { '{"a": 2, "a": 1}', '{"a": 2}', false },
+      { '["\\u00e9\\u0041"]', '["\u{e9}A"]', true }, { '["\\""]', '["\\\\\""]', false },
+      { '["a\\nb"]', '["a\\u000ab"]', true }, { "[true, false]", "[1, 0.0]", true }, { "[null]", "[0]", false },
+      { "[0]", "[-0.0]", true }, { "[0.1]", "[0.10]", true }, { "[0.1]", "[0.10000000000000001]", true },
+      { "[9007199254740993]", "[9007199254740992.0]", false }, { "[9007199254740992]", "[9007199254740992.0]", true },
+      { "[12345678901234567890123]", "[12345678901234567890124]", false },
+      { "[100000000000000000000]", "[1e20]", true }, { "[]", "{}", false }, { "[[]]", "[[], []]", false },
+      { '{"b":1,"a":{"d":1,"c":2}}', '{"a":{"c":2,"d":1},"b":1}', true }, { '{"a": 1}', '{"a": 1, "b": null}', false },
+      { "[1e999]", "[1e999]", true }, { "[1", "[1", true }, { "[1", "[1 ", false }, -- no JSON: its text
+    } do
+      local a, b, what = parsed(case[1]), parsed(case[2]), case[1] .. " | " .. case[2]
+      t.eq(compare({ { a } }, { { b } }).ex, case[3], what)
+      t.eq(compare({ { 1, a }, { 2, a } }, { { 2, b }, { 1, b } }).ex_bird, case[3], what)
+    end
+    t.eq(compare({ { parsed "[1, 2]" } }, { { { array = "[1, 2]" } } }).ex, true, "both are lists")
+    t.eq(compare({ { parsed "[1]" } }, { { "[1]" } }).ex, false, "a list is no text")
+    -- plain values are plain values
+    for _, case in ipairs { { "1.0", 1 }, { '"a\\u0062"', "ab" }, { "true", 1 }, { "null", null }, { "0.5", 0.5 },
+      { "18446744073709551616", 2.0 ^ 64 } } do
+      t.eq(compare({ { parsed(case[1]) } }, { { case[2] } }).ex, true, case[1])
+      t.eq(compare({ { parsed(case[1]) } }, { { case[2] } }).ex_xiyan, true, case[1])
+    end
+    t.eq(compare({ { parsed "1.5", parsed "1" } }, { { 1.5, 1.0 } }).ex_xiyan, false, "as 1 and 1.0")
+    t.eq(compare({ { parsed "null" } }, { { "null" } }).ex, false)
+    local deep = ("["):rep(400) .. "1.0" .. ("]"):rep(400)
+    t.eq(compare({ { parsed(deep) } }, { { parsed((deep:gsub("%.0", ""))) } }).ex, true)
+  end,
 }

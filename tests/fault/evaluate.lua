@@ -12,6 +12,10 @@ return {
     sweep("in order, tolerant", function()
       return sq.evaluator.compare(a, b, { ordered = true, spider_ordered = true, tolerance = 0.1 })
     end)
+    local old = { { { json = '{"a": [1, {"b": "c"}], "d": 2}' }, { json = "1.0" }, { array = "[1]" } } }
+    local new = { { { json = '{"d":2.0,"a":[1,{"b":"\\u0063"}]}' }, 1, { array = "[1.0]" } } }
+    t.eq(sq.evaluator.compare(old, new).ex, true)
+    sweep("JSON", function() return sq.evaluator.compare(old, new) end)
     local square, turned = {}, {}
     for r = 1, 6 do
       square[r], turned[r] = {}, {}
