@@ -124,7 +124,7 @@ typedef enum sqn_example {
     SQN_EXAMPLE_NONE  /* the column has none */
 } sqn_example;
 
-/* How the examples of one table's columns are fetched. */
+/* How the examples of columns are fetched. */
 typedef struct sqn_examples {
     sqn_conn *conn;
     sqn_schema *schema;
@@ -136,7 +136,6 @@ typedef struct sqn_examples {
     sqn_example (*text)(void *self, const sqn_cell *cell, unsigned type, sqn_buf *to);
     void *self;
     sqn_run_options run; /* timeout 0: the schema's example_seconds */
-    bool alone;          /* one query at a time: the table is large */
     bool slow;           /* a query ran out of time: the next ones look at the first rows only */
 } sqn_examples;
 #define SQN_EXAMPLE_SECONDS 2.0
@@ -145,7 +144,8 @@ typedef struct sqn_examples {
  * Fails itself only for ^C and memory. */
 sqn_status sqn_catalog_examples(sqn_examples *x, sqn_text table, sqn_schema_column *column,
                                 sqn_err *e);
-/* The same for all columns of a table, at once where the driver can. */
-sqn_status sqn_catalog_table_examples(sqn_examples *x, sqn_schema_table *t, sqn_err *e);
+/* The same for all columns of the schema, many at once where the driver can; one at a time in
+ * tables that are `large`. */
+sqn_status sqn_catalog_all_examples(sqn_examples *x, const bool *large, sqn_err *e);
 
 #endif

@@ -184,13 +184,14 @@ sqn_status sqn_catalog_examples(sqn_examples *x, sqn_text table, sqn_schema_colu
     return SQN_OK;
 }
 
-/* ---- all columns of a table ---- */
+/* ---- all columns of all tables ---- */
 
 enum { BATCH = 64 }; /* queries sent before the first answer is read */
 
-/* The columns of a table whose queries run together. */
+/* Columns whose queries run together. */
 typedef struct batch {
     sqn_examples *x;
+    const sqn_schema_table *tables[BATCH];
     sqn_schema_column *columns[BATCH];
     sqn_buf sql[BATCH], text; /* owned */
     const char *statements[BATCH];
@@ -208,20 +209,9 @@ static void take_row(void *self, size_t i, unsigned type, const sqn_cell *first)
             keep_value(b->x, first, type, &b->text, &b->columns[i]->examples, &b->more[i], b->e);
 }
 
-static sqn_status add_query(batch *b, const sqn_schema_table *t, sqn_schema_column *column) {
-    sqn_buf *sql = &b->sql[b->n];
-    sql->n = 0;
-    bool possible = put_query(b->x, t->name, column->name, sql);
-    SQN_TRY(sqn_buf_status(sql, b->e));
-    if (!possible) return SQN_OK;
-    b->columns[b->n] = column;
-    b->statements[b->n] = sql->data;
-    b->more[b->n++] = true;
-    return SQN_OK;
-}
-
 /* What ran out of time is asked again, of the first rows. */
-static sqn_status run_queries(batch *b, const sqn_schema_table *t) {
+static sqn_status run_queries(batch *b) {
+    if (b->n == 0) return SQN_OK;
     const sqn_batch all = {b->statements, b->n, seconds_of(b->x), take_row, b, b->status};
     SQN_TRY(b->x->conn->driver->run_batch(b->x->conn, &all, b->e));
     SQN_TRY(b->failed);
@@ -229,29 +219,52 @@ static sqn_status run_queries(batch *b, const sqn_schema_table *t) {
         if (b->status[i] == SQN_OK) continue;
         b->columns[i]->examples = (sqn_text_list){NULL, 0};
         if (b->status[i] != SQN_TIMEOUT) continue;
-        b->x->slow = true;
-        SQN_TRY(sqn_catalog_examples(b->x, t->name, b->columns[i], b->e));
+        sqn_examples again = *b->x;
+        again.slow = true;
+        SQN_TRY(sqn_catalog_examples(&again, b->tables[i]->name, b->columns[i], b->e));
     }
     b->n = 0;
     return SQN_OK;
 }
 
-sqn_status sqn_catalog_table_examples(sqn_examples *x, sqn_schema_table *t, sqn_err *e) {
+static sqn_status add_query(batch *b, const sqn_schema_table *t, sqn_schema_column *column) {
+    sqn_buf *sql = &b->sql[b->n];
+    sql->n = 0;
+    bool possible = put_query(b->x, t->name, column->name, sql);
+    SQN_TRY(sqn_buf_status(sql, b->e));
+    if (!possible) return SQN_OK;
+    b->tables[b->n] = t;
+    b->columns[b->n] = column;
+    b->statements[b->n] = sql->data;
+    b->more[b->n++] = true;
+    return b->n == BATCH ? run_queries(b) : SQN_OK;
+}
+
+/* One query at a time; once one ran out of time, of the first rows. */
+static sqn_status read_alone(const sqn_examples *x, sqn_schema_table *t, sqn_err *e) {
+    sqn_examples own = *x;
+    for (size_t i = 0; i < t->column_count; i++)
+        SQN_TRY(sqn_catalog_examples(&own, t->name, &t->columns[i], e));
+    return SQN_OK;
+}
+
+sqn_status sqn_catalog_all_examples(sqn_examples *x, const bool *large, sqn_err *e) {
+    const bool together = x->conn->driver->run_batch != NULL;
     sqn_status status = SQN_OK;
-    if (x->conn->driver->run_batch == NULL || x->alone) {
-        for (size_t i = 0; i < t->column_count && status == SQN_OK; i++)
-            status = sqn_catalog_examples(x, t->name, &t->columns[i], e);
-        return status;
-    }
     batch *b = sqn_calloc(1, sizeof *b, e);
     if (b == NULL) return SQN_NOMEM;
     b->x = x;
     b->e = e;
-    for (size_t i = 0; i < t->column_count && status == SQN_OK; i++) {
-        status = add_query(b, t, &t->columns[i]);
-        bool last = i + 1 == t->column_count;
-        if (status == SQN_OK && b->n > 0 && (b->n == BATCH || last)) status = run_queries(b, t);
+    for (size_t k = 0; k < x->schema->table_count && status == SQN_OK; k++) {
+        sqn_schema_table *t = &x->schema->tables[k];
+        if (!together || large[k]) {
+            status = read_alone(x, t, e);
+            continue;
+        }
+        for (size_t i = 0; i < t->column_count && status == SQN_OK; i++)
+            status = add_query(b, t, &t->columns[i]);
     }
+    if (status == SQN_OK) status = run_queries(b);
     for (size_t i = 0; i < BATCH; i++) sqn_buf_release(&b->sql[i]);
     sqn_buf_release(&b->text);
     sqn_free(b);

@@ -389,19 +389,14 @@ fail:
 /* ---- examples ---- */
 
 static sqn_status read_examples(reader *r, sqn_err *e) {
-    for (size_t i = 0; i < r->schema->table_count; i++) {
-        sqn_schema_table *t = &r->schema->tables[i];
-        sqn_examples x = {.conn = r->conn,
-                          .schema = r->schema,
-                          .quote = '"',
-                          .schema_name = r->options->schema,
-                          .text = sqn_pg_example,
-                          .self = &r->own,
-                          .run = ours,
-                          .alone = r->large[i]};
-        SQN_TRY(sqn_catalog_table_examples(&x, t, e));
-    }
-    return SQN_OK;
+    sqn_examples x = {.conn = r->conn,
+                      .schema = r->schema,
+                      .quote = '"',
+                      .schema_name = r->options->schema,
+                      .text = sqn_pg_example,
+                      .self = &r->own,
+                      .run = ours};
+    return sqn_catalog_all_examples(&x, r->large, e);
 }
 
 static sqn_status read_all(reader *r, sqn_err *e) {
