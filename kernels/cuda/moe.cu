@@ -5,13 +5,14 @@
  * A pair is a token with one of its experts; pairs stand in order, by expert. Where a token's pairs
  * add to the same row, one launch for each slot adds them in turn: the sums have a fixed order.
  *
- * Versions: 1, tiles of 32 x 32 without tensor cores (never run on a card).
+ * Versions: 1, tiles of 32 x 32 without tensor cores; 2, bf16 and f16 in tiles of 64 x 64 by
+ * mma.sync (neither has run on a card).
  */
-#include "kernels/cuda/cuda.cuh"
+#include "kernels/cuda/moe_tile.cuh"
 #include "kernels/cuda/philox.cuh"
 
 namespace sqn {
-constexpr int edge = 32, group_threads = 256;
+constexpr int group_threads = 256;
 
 /* ---- grouping ---- */
 
@@ -54,40 +55,19 @@ struct pair_tile {
     int64_t expert, first, count; /* pairs */
 };
 
+template <int EDGE>
 __device__ bool find_pairs(const sqn_k_moe_lora &a, int64_t number, pair_tile *t) {
     for (int64_t e = 0; e < a.experts; e++) {
-        const int64_t pairs = a.start[e + 1] - a.start[e], tiles = (pairs + edge - 1) / edge;
+        const int64_t pairs = a.start[e + 1] - a.start[e], tiles = (pairs + EDGE - 1) / EDGE;
         if (number >= tiles) {
             number -= tiles;
             continue;
         }
-        const int64_t first = number * edge, left = pairs - first;
-        *t = {e, a.start[e] + first, left < edge ? left : edge};
+        const int64_t first = number * EDGE, left = pairs - first;
+        *t = {e, a.start[e] + first, left < EDGE ? left : EDGE};
         return true;
     }
     return false;
-}
-
-/* c[0 … 3]: rows ty, ty + 8 … of column tx of the tile sum_k left(row, k) right(k, col). Both give
- * 0 beyond their ends. Blocks have 256 threads. */
-template <class A, class L, class R>
-__device__ __forceinline__ void tile_product(A c[4], int64_t inner, L left, R right) {
-    SQN_SHARED(A, l_tile, edge * (edge + 1));
-    SQN_SHARED(A, r_tile, edge * (edge + 1));
-    const int tx = (int)threadIdx.x % edge, ty = (int)threadIdx.x / edge;
-    for (int j = 0; j < 4; j++) c[j] = 0;
-    for (int64_t k0 = 0; k0 < inner; k0 += edge) {
-        for (int j = 0; j < 4; j++) {
-            const int row = ty + 8 * j;
-            l_tile[row * (edge + 1) + tx] = k0 + tx < inner ? left(row, k0 + tx) : (A)0;
-            r_tile[row * (edge + 1) + tx] = k0 + row < inner ? right(k0 + row, tx) : (A)0;
-        }
-        __syncthreads();
-        for (int k = 0; k < edge; k++)
-            for (int j = 0; j < 4; j++)
-                c[j] += l_tile[(ty + 8 * j) * (edge + 1) + k] * r_tile[k * (edge + 1) + tx];
-        __syncthreads(); /* before the tiles are filled again */
-    }
 }
 
 /* 0, or 1 / (1 - p): what element i of a place's x is multiplied by. */
@@ -127,12 +107,13 @@ __device__ __forceinline__ acc<T> weighed(const sqn_k_moe_lora &a, const acc<T> 
 template <class T, bool UP>
 __global__ void moe_down_kernel(sqn_k_moe_lora a, const T *dy, acc<T> *to) {
     using A = acc<T>;
+    using tile = tile_of<T>;
     pair_tile t;
-    if (!find_pairs(a, blockIdx.x, &t)) return;
-    const int64_t q0 = (int64_t)blockIdx.y * edge;
-    A c[4];
-    tile_product(
-        c, UP ? a.out : a.in,
+    if (!find_pairs<tile::edge>(a, blockIdx.x, &t)) return;
+    const int64_t q0 = (int64_t)blockIdx.y * tile::edge;
+    A c[tile::values];
+    tile::template product<true, !UP>(
+        c, UP ? a.out : a.in, a.rank - q0,
         [&](int row, int64_t k) -> A {
             if (row >= t.count) return 0;
             if constexpr (UP)
@@ -146,9 +127,10 @@ __global__ void moe_down_kernel(sqn_k_moe_lora a, const T *dy, acc<T> *to) {
             return UP ? load(((const T *)a.b)[(t.expert * a.out + k) * a.rank + q])
                       : load(((const T *)a.a)[(t.expert * a.rank + q) * a.in + k]);
         });
-    const int64_t q = q0 + threadIdx.x % edge;
-    for (int j = 0; j < 4; j++) {
-        const int row = (int)threadIdx.x / edge + 8 * j;
+#pragma unroll
+    for (int j = 0; j < tile::values; j++) {
+        const int row = tile::row(j);
+        const int64_t q = q0 + tile::column(j);
         if (row < t.count && q < a.rank) to[(t.first + row) * a.rank + q] = c[j];
     }
 }
@@ -158,12 +140,13 @@ __global__ void moe_down_kernel(sqn_k_moe_lora a, const T *dy, acc<T> *to) {
 template <class T, bool BACK>
 __global__ void moe_spread_kernel(sqn_k_moe_lora a, const acc<T> *values, acc<T> *y, int64_t slot) {
     using A = acc<T>;
+    using tile = tile_of<T>;
     pair_tile t;
-    if (!find_pairs(a, blockIdx.x, &t)) return;
-    const int64_t c0 = (int64_t)blockIdx.y * edge, width = BACK ? a.in : a.out;
-    A c[4];
-    tile_product(
-        c, a.rank,
+    if (!find_pairs<tile::edge>(a, blockIdx.x, &t)) return;
+    const int64_t c0 = (int64_t)blockIdx.y * tile::edge, width = BACK ? a.in : a.out;
+    A c[tile::values];
+    tile::template product<true, !BACK>(
+        c, a.rank, width - c0,
         [&](int row, int64_t q) -> A {
             return row < t.count ? weighed<T>(a, values, t.first + row, q) : (A)0;
         },
@@ -172,9 +155,10 @@ __global__ void moe_spread_kernel(sqn_k_moe_lora a, const acc<T> *values, acc<T>
             return BACK ? load(((const T *)a.a)[(t.expert * a.rank + q) * a.in + c0 + col])
                         : load(((const T *)a.b)[(t.expert * a.out + c0 + col) * a.rank + q]);
         });
-    const int64_t at = c0 + threadIdx.x % edge;
-    for (int j = 0; j < 4; j++) {
-        const int row = (int)threadIdx.x / edge + 8 * j;
+#pragma unroll
+    for (int j = 0; j < tile::values; j++) {
+        const int row = tile::row(j);
+        const int64_t at = c0 + tile::column(j);
         if (row >= t.count || at >= width) continue;
         const int64_t place = a.order[t.first + row];
         if (place % a.slots != slot) continue;
@@ -186,12 +170,14 @@ __global__ void moe_spread_kernel(sqn_k_moe_lora a, const acc<T> *values, acc<T>
 template <class T, bool OF_B>
 __global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *values, acc<T> *to) {
     using A = acc<T>;
-    const int64_t e = blockIdx.z, r0 = (int64_t)blockIdx.y * edge, c0 = (int64_t)blockIdx.x * edge;
+    using tile = tile_of<T>;
+    const int64_t e = blockIdx.z, r0 = (int64_t)blockIdx.y * tile::edge,
+                  c0 = (int64_t)blockIdx.x * tile::edge;
     const int64_t first = a.start[e], pairs = a.start[e + 1] - first;
     const int64_t rows = OF_B ? a.out : a.rank, cols = OF_B ? a.rank : a.in;
-    A c[4];
-    tile_product(
-        c, pairs,
+    A c[tile::values];
+    tile::template product<false, false>(
+        c, pairs, cols - c0,
         [&](int row, int64_t p) -> A {
             if (r0 + row >= rows) return 0;
             if constexpr (OF_B)
@@ -206,9 +192,9 @@ __global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *va
             else
                 return seen_by<T>(a, first + p, c0 + col);
         });
-    const int64_t col = c0 + threadIdx.x % edge;
-    for (int j = 0; j < 4; j++) {
-        const int64_t row = r0 + threadIdx.x / edge + 8 * j;
+#pragma unroll
+    for (int j = 0; j < tile::values; j++) {
+        const int64_t row = r0 + tile::row(j), col = c0 + tile::column(j);
         if (row < rows && col < cols) to[(e * rows + row) * cols + col] += c[j];
     }
 }
@@ -226,23 +212,23 @@ template <class A> __global__ void moe_weight_kernel(sqn_k_moe_lora a, const A *
 
 /* ---- launches ---- */
 
-inline unsigned pair_tiles(const sqn_k_moe_lora *a) {
-    return (unsigned)(ceil_div(a->tokens * a->slots, edge) + a->experts);
+template <class T> unsigned pair_tiles(const sqn_k_moe_lora *a) {
+    return (unsigned)(ceil_div(a->tokens * a->slots, tile_of<T>::edge) + a->experts);
 }
-inline unsigned edges(int64_t n) { return (unsigned)ceil_div(n, edge); }
+template <class T> unsigned edges(int64_t n) { return (unsigned)ceil_div(n, tile_of<T>::edge); }
 
 template <class T, bool BACK>
 void spread(const sqn_k_moe_lora *a, const acc<T> *values, acc<T> *y, void *stream) {
     auto run = moe_spread_kernel<T, BACK>;
     for (int64_t slot = 0; slot < a->slots; slot++)
-        SQN_LAUNCH(run, dim3(pair_tiles(a), edges(BACK ? a->in : a->out)), 256, 0, stream, *a,
-                   values, y, slot);
+        SQN_LAUNCH(run, dim3(pair_tiles<T>(a), edges<T>(BACK ? a->in : a->out)),
+                   tile_of<T>::threads, 0, stream, *a, values, y, slot);
 }
 
 template <class T> sqn_status moe_forward(const sqn_k_moe_lora *a, void *stream) {
     auto down = moe_down_kernel<T, false>;
-    SQN_LAUNCH(down, dim3(pair_tiles(a), edges(a->rank)), 256, 0, stream, *a, (const T *)nullptr,
-               (acc<T> *)a->h);
+    SQN_LAUNCH(down, dim3(pair_tiles<T>(a), edges<T>(a->rank)), tile_of<T>::threads, 0, stream, *a,
+               (const T *)nullptr, (acc<T> *)a->h);
     spread<T, false>(a, (const acc<T> *)a->h, (acc<T> *)a->y, stream);
     return sqn_cuda_launched();
 }
@@ -251,10 +237,11 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
     using A = acc<T>;
     const sqn_k_moe_lora *a = &g->forward;
     const T *dy = (const T *)g->dy;
+    const unsigned experts = (unsigned)a->experts, threads = tile_of<T>::threads;
     A *t = (A *)sqn_cuda_scratch((size_t)(a->tokens * a->slots * a->rank) * sizeof(A), stream);
     if (t == nullptr) return SQN_NOMEM;
     auto up = moe_down_kernel<T, true>;
-    SQN_LAUNCH(up, dim3(pair_tiles(a), edges(a->rank)), 256, 0, stream, *a, dy, t);
+    SQN_LAUNCH(up, dim3(pair_tiles<T>(a), edges<T>(a->rank)), threads, 0, stream, *a, dy, t);
     if (g->dweights) {
         auto run = moe_weight_kernel<A>;
         SQN_LAUNCH(run, grid_for(a->tokens * a->slots, 256), 256, 0, stream, *a, (const A *)t,
@@ -262,13 +249,13 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
     }
     if (g->db) {
         auto run = moe_outer_kernel<T, true>;
-        SQN_LAUNCH(run, dim3(edges(a->rank), edges(a->out), (unsigned)a->experts), 256, 0, stream,
-                   *a, dy, (const A *)a->h, (A *)g->db);
+        SQN_LAUNCH(run, dim3(edges<T>(a->rank), edges<T>(a->out), experts), threads, 0, stream, *a,
+                   dy, (const A *)a->h, (A *)g->db);
     }
     if (g->da) {
         auto run = moe_outer_kernel<T, false>;
-        SQN_LAUNCH(run, dim3(edges(a->in), edges(a->rank), (unsigned)a->experts), 256, 0, stream,
-                   *a, dy, (const A *)t, (A *)g->da);
+        SQN_LAUNCH(run, dim3(edges<T>(a->in), edges<T>(a->rank), experts), threads, 0, stream, *a,
+                   dy, (const A *)t, (A *)g->da);
     }
     if (g->dx) spread<T, true>(a, t, (A *)g->dx, stream);
     sqn_cuda_scratch_release(t, stream);

@@ -4,7 +4,7 @@
 
 namespace {
 void experts(sqn_dtype dtype, int64_t count, int64_t only, double p) {
-    const int64_t tokens = 45, slots = 2, in = 37, out = 41, rank = 5, places = tokens * slots;
+    const int64_t tokens = 45, slots = 2, in = 69, out = 41, rank = 5, places = tokens * slots;
     std::vector<int64_t> list;
     for (int64_t i = 0; i < places; i++) list.push_back(only >= 0 ? only : choose(count + 1) - 1);
     values ids = values::of(list), order(SQN_I64, places), start(SQN_I64, count + 1);
