@@ -61,24 +61,13 @@ static int item_database(lua_State *L, sqn_pool *pool, int idx, lua_Integer i, c
     return index;
 }
 
-/* keyed = {sql=, keys={column, …}} of the item: gold with its sort keys. [-0, +1, e] */
+/* Whether gold of the item orders its rows, and `keyed`: gold with their ranks. [-0, +1, e] */
 static void item_keys(lua_State *L, int idx, lua_Integer i, sqn_pool_item *out) {
     lua_getfield(L, idx, "ordered");
     out->ordered = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    if (lua_getfield(L, idx, "keyed") != LUA_TTABLE) return;
-    int keyed = lua_gettop(L);
-    out->keyed = item_string(L, keyed, i, "sql", &out->keyed_length);
-    if (lua_getfield(L, keyed, "keys") != LUA_TTABLE || luaL_len(L, -1) > SQN_POOL_KEYS)
-        luaL_error(L, "item %I: 'keyed.keys' must be a list of at most %d columns", i,
-                   SQN_POOL_KEYS);
-    out->keys = (int)luaL_len(L, -1);
-    for (int k = 0; k < out->keys; k++) {
-        lua_geti(L, -1, k + 1);
-        out->key[k] = (int)luaL_checkinteger(L, -1) - 1;
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
+    if (lua_getfield(L, idx, "keyed") == LUA_TNIL) return;
+    out->keyed = item_string(L, idx, i, "keyed", &out->keyed_length);
 }
 
 static void add_items(lua_State *L, sqn_pool *pool, int items, int digests) { /* [-0, +0, e] */

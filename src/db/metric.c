@@ -12,7 +12,7 @@ const char *sqn_verdict_name(sqn_verdict v) {
 }
 
 const char *sqn_ties_name(sqn_ties t) {
-    static const char *const names[] = {"none", "within", "cut"};
+    static const char *const names[] = {"none", "within", "cut", "unknown"};
     return names[t];
 }
 
@@ -87,65 +87,59 @@ sqn_status sqn_metrics_compare(const sqn_rows *gold, const sqn_rows *pred,
     return status;
 }
 
-static bool rows_alike(const sqn_cell *a, const sqn_cell *b, const int *columns, int n) {
-    for (int i = 0; i < n; i++) {
-        int c = columns ? columns[i] : i;
-        if (!sqn_cell_equal(&a[c], &b[c])) return false;
-    }
+static bool rows_alike(const sqn_cell *a, const sqn_cell *b, int n) {
+    for (int i = 0; i < n; i++)
+        if (!sqn_cell_equal(&a[i], &b[i])) return false;
     return true;
 }
 
-/* Each row's number among the groups of rows that tie. */
-static void number_groups(const sqn_rows *keyed, int64_t rows, const int *key, int keys,
-                          uint32_t *groups) {
-    for (int64_t r = 0; r < rows; r++) {
-        const sqn_cell *row = keyed->cells + r * keyed->columns;
-        bool tied = r > 0 && rows_alike(row - keyed->columns, row, key, keys);
-        groups[r] = r == 0 ? 0 : groups[r - 1] + !tied;
-    }
+/* Whether rows a and b of a table whose last column is a rank tie. */
+static bool tied(const sqn_rows *keyed, int64_t a, int64_t b) {
+    const sqn_cell *rank = keyed->cells + keyed->columns - 1;
+    return sqn_cell_equal(&rank[a * keyed->columns], &rank[b * keyed->columns]);
 }
 
-/* The row behind gold's last is another one and has the same keys. */
-static bool limit_cuts(const sqn_rows *gold, const sqn_rows *keyed, const int *key, int keys) {
-    if (gold->rows == 0 || keyed->rows <= gold->rows) return false;
-    const sqn_cell *last = keyed->cells + (gold->rows - 1) * keyed->columns;
-    const sqn_cell *next = last + keyed->columns;
-    return rows_alike(last, next, key, keys) && !rows_alike(last, next, NULL, gold->columns);
+/* The row behind gold's last ties with it, and not all rows that tie there are the same. */
+static bool limit_cuts(const sqn_rows *gold, const sqn_rows *keyed) {
+    int64_t n = gold->rows;
+    if (n == 0 || keyed->rows <= n || !tied(keyed, n - 1, n)) return false;
+    const sqn_cell *next = keyed->cells + n * keyed->columns;
+    for (int64_t r = n - 1; r >= 0 && tied(keyed, r, n); r--)
+        if (!rows_alike(keyed->cells + r * keyed->columns, next, gold->columns)) return true;
+    return false;
 }
 
-/* Whether `keyed` begins with gold, row by row. */
-static bool holds_gold(const sqn_rows *gold, const sqn_rows *keyed) {
-    if (keyed->columns < gold->columns || keyed->rows < gold->rows) return false;
+/* Rows of gold may meet rows of the prediction at places of the same rank. Where ranks lie is
+ * certain, which of the tied rows stands where may change from run to run. */
+static sqn_status same_but_ties(const sqn_rows *gold, const sqn_rows *pred, const sqn_rows *keyed,
+                                double tolerance, bool *same, sqn_err *e) {
+    sqn_pair pair;
+    uint32_t *groups = sqn_alloc((size_t)gold->rows * sizeof *groups, e);
+    if (groups == NULL) return SQN_NOMEM;
     for (int64_t r = 0; r < gold->rows; r++)
-        if (!rows_alike(gold->cells + r * gold->columns, keyed->cells + r * keyed->columns, NULL,
-                        gold->columns))
-            return false;
-    return true;
+        groups[r] = r == 0 ? 0 : groups[r - 1] + !tied(keyed, r - 1, r);
+    sqn_status status = sqn_pair_new(gold, pred, &pair, e);
+    if (status == SQN_OK) {
+        if (tolerance > 0) status = sqn_pair_tolerate(&pair, gold, pred, tolerance, e);
+        if (status == SQN_OK) status = same_tagged(&pair, groups, same, e);
+        sqn_pair_release(&pair);
+    }
+    sqn_free(groups);
+    return status;
 }
 
 sqn_status sqn_metrics_break_ties(const sqn_rows *gold, const sqn_rows *pred, const sqn_rows *keyed,
-                                  const int *key, int keys, const sqn_metric_options *o,
-                                  sqn_metrics *m, sqn_err *e) {
-    sqn_pair pair;
-    if (!holds_gold(gold, keyed)) return SQN_OK;
-    for (int i = 0; i < keys; i++)
-        if (key[i] < 0 || key[i] >= keyed->columns) return SQN_OK;
-    if (!m->ex) {
-        if (limit_cuts(gold, keyed, key, keys)) m->ties = SQN_TIES_CUT;
-        return SQN_OK;
+                                  const sqn_metric_options *o, sqn_metrics *m, sqn_err *e) {
+    bool fits = keyed->columns == gold->columns + 1 &&
+                (keyed->rows == gold->rows || keyed->rows == gold->rows + 1);
+    if (!fits) return SQN_OK;
+    if (m->ex) {
+        SQN_TRY(same_but_ties(gold, pred, keyed, o->tolerance, &m->ex_ordered, e));
+        m->ties = m->ex_ordered ? SQN_TIES_WITHIN : SQN_TIES_NONE;
+    } else if (limit_cuts(gold, keyed)) {
+        m->ties = SQN_TIES_CUT;
     }
-    uint32_t *groups = sqn_alloc((size_t)gold->rows * sizeof *groups, e);
-    if (groups == NULL) return SQN_NOMEM;
-    number_groups(keyed, gold->rows, key, keys, groups);
-    sqn_status status = sqn_pair_new(gold, pred, &pair, e);
-    if (status == SQN_OK) {
-        if (o->tolerance > 0) status = sqn_pair_tolerate(&pair, gold, pred, o->tolerance, e);
-        if (status == SQN_OK) status = same_tagged(&pair, groups, &m->ex_ordered, e);
-        sqn_pair_release(&pair);
-    }
-    if (m->ex_ordered) m->ties = SQN_TIES_WITHIN;
-    sqn_free(groups);
-    return status;
+    return SQN_OK;
 }
 
 sqn_verdict sqn_verdict_of(sqn_status gold, sqn_status pred, const sqn_metrics *m) {

@@ -26,7 +26,9 @@ typedef enum sqn_verdict {
 typedef enum sqn_ties {
     SQN_TIES_NONE,
     SQN_TIES_WITHIN, /* the prediction's order differs from gold's among tied rows only */
-    SQN_TIES_CUT     /* gold's LIMIT cuts through rows that tie: which of them came is chance */
+    SQN_TIES_CUT,    /* gold's LIMIT cuts through rows that tie: which of them came is chance */
+    SQN_TIES_UNKNOWN /* the order differs, and whether among tied rows only could not be found out
+                      */
 } sqn_ties;
 
 typedef struct sqn_metrics {
@@ -46,12 +48,11 @@ const char *sqn_ties_name(sqn_ties t);       /* borrowed, static */
 
 sqn_status sqn_metrics_compare(const sqn_rows *gold, const sqn_rows *pred,
                                const sqn_metric_options *o, sqn_metrics *out, sqn_err *e);
-/* Gold run once more with its ORDER BY's keys: `keyed` has gold's columns first, then others; its
- * columns key[0 … keys-1] are what it sorts by, and it may have one row more than gold, the first
- * that LIMIT cut off. Sets ties, and ex_ordered where only tied rows differ in order. */
+/* Gold run once more with ranks: `keyed` has gold's columns, then the rank of each row by gold's
+ * ORDER BY (tied rows share one), and it may have one row more, the first that LIMIT cut off. Sets
+ * ties, and ex_ordered where only tied rows differ in order. */
 sqn_status sqn_metrics_break_ties(const sqn_rows *gold, const sqn_rows *pred, const sqn_rows *keyed,
-                                  const int *key, int keys, const sqn_metric_options *o,
-                                  sqn_metrics *m, sqn_err *e);
+                                  const sqn_metric_options *o, sqn_metrics *m, sqn_err *e);
 /* From how both statements ended, and what the comparison said (read only if both are SQN_OK). */
 sqn_verdict sqn_verdict_of(sqn_status gold, sqn_status pred, const sqn_metrics *m);
 

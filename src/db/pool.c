@@ -73,7 +73,6 @@ static void free_item(pool_item *it) {
 sqn_status sqn_pool_add(sqn_pool *p, const sqn_pool_item *item, sqn_err *e) {
     SQN_ASSERT(!p->started && item->database >= 0 && item->database < p->database_count);
     SQN_ASSERT(item->pred_database >= 0 && item->pred_database < p->database_count);
-    SQN_ASSERT(item->keys >= 0 && item->keys <= SQN_POOL_KEYS);
     if (p->count == p->room) {
         int64_t room = p->room ? 2 * p->room : 64;
         pool_item *grown = sqn_realloc(p->items, (size_t)room * sizeof *grown, e);

@@ -18,8 +18,6 @@
 
 typedef struct sqn_pool sqn_pool;
 
-enum { SQN_POOL_KEYS = 8 }; /* most keys of an ORDER BY that are looked at */
-
 typedef struct sqn_pool_options {
     int workers;                 /* processes; 0 = one a processor, at most 64 */
     double timeout;              /* seconds a statement; 0 = SQN_DB_TIMEOUT */
@@ -35,10 +33,10 @@ typedef struct sqn_pool_item {
     const char *gold, *pred;
     size_t gold_length, pred_length;
     bool ordered; /* gold says ORDER BY where it counts */
-    /* Gold with its sort keys behind its columns, see sqn_metrics_break_ties. NULL: unknown. */
+    /* Gold with the rank of each row behind its columns, see sqn_metrics_break_ties. NULL: unknown.
+     */
     const char *keyed;
     size_t keyed_length;
-    int key[SQN_POOL_KEYS], keys;
 } sqn_pool_item;
 
 /* The first rows of a result, long values cut; one block of memory. */

@@ -247,7 +247,9 @@ static sqn_status look_at_ties(worker *w, int database, const sqn_pool_item *it,
                                const sqn_metric_options *how, sqn_metrics *m, sqn_err *e) {
     sqn_err unknown = SQN_ERR_INIT;
     sqn_result *keyed = NULL;
-    if (it->keyed == NULL || m->ex_ordered || (!m->ex && gold->rows != pred->rows)) return SQN_OK;
+    if (m->ex_ordered || !how->ordered || (!m->ex && gold->rows != pred->rows)) return SQN_OK;
+    if (m->ex) m->ties = SQN_TIES_UNKNOWN;
+    if (it->keyed == NULL) return SQN_OK;
     sqn_status status =
         run_statement(w, database, 0, it->keyed, it->keyed_length, &keyed, &unknown);
     if (status != SQN_OK) {
@@ -255,7 +257,7 @@ static sqn_status look_at_ties(worker *w, int database, const sqn_pool_item *it,
         return is_fatal(w, status) ? status : SQN_OK;
     }
     sqn_rows a = rows_of(gold), b = rows_of(pred), k = rows_of(keyed);
-    status = sqn_metrics_break_ties(&a, &b, &k, it->key, it->keys, how, m, e);
+    status = sqn_metrics_break_ties(&a, &b, &k, how, m, e);
     sqn_result_release(keyed);
     return status;
 }

@@ -23,23 +23,37 @@ return {
     end
   end,
 
-  ["keys: columns, aliases, expressions; none where they cannot be asked for"] = function()
-    local function keyed(text)
-      local _, found = order.of(text)
-      return found and { found.sql, table.unpack(found.keys) }
-    end
-    t.eq(keyed "SELECT a, b FROM t ORDER BY b DESC, lower(c) NULLS LAST LIMIT 5",
-      { "SELECT a, b , lower(c) FROM t ORDER BY b DESC, lower(c) NULLS LAST LIMIT 6", 2, 3 })
-    t.eq(keyed "WITH x AS (SELECT 1 FROM t ORDER BY z) SELECT a AS n FROM x ORDER BY N",
-      { "WITH x AS (SELECT 1 FROM t ORDER BY z) SELECT a AS n FROM x ORDER BY N", 1 })
-    local union = "SELECT a FROM t UNION SELECT b FROM u ORDER BY 1"
-    t.eq(keyed(union), { union, 1 })
-    t.eq(keyed "SELECT a FROM t ORDER BY 1 LIMIT 2, 7;", { "SELECT a FROM t ORDER BY 1 LIMIT 2, 8;", 1 })
-    t.eq(keyed "SELECT DISTINCT a FROM t ORDER BY b", nil)
-    t.eq(keyed "SELECT * FROM t ORDER BY 1", nil)
-    t.eq(keyed "SELECT a FROM t ORDER BY b LIMIT (SELECT 1)", nil)
-    t.eq(keyed "SELECT a ORDER BY", nil)
-    t.eq(keyed "ORDER BY a", nil)
+  ["ranks: keys, aliases, positions, collations; none where they cannot be asked for"] = function()
+    local function keyed(text, dialect) return (select(2, order.of(text, dialect))) end
+    local function is(text, wanted, dialect) t.eq(keyed(text, dialect), wanted, text) end
+    is("SELECT a, b FROM t ORDER BY b DESC, lower(c) NULLS LAST LIMIT 5",
+      "SELECT a, b , DENSE_RANK() OVER (ORDER BY b DESC, lower(c) NULLS LAST) FROM t "
+      .. "ORDER BY b DESC, lower(c) NULLS LAST LIMIT 6")
+    is("WITH x AS (SELECT 1 FROM t ORDER BY z) SELECT a + 1 AS n, count(*) c FROM x GROUP BY 1 "
+      .. "ORDER BY N, c COLLATE NOCASE DESC",
+      "WITH x AS (SELECT 1 FROM t ORDER BY z) SELECT a + 1 AS n, count(*) c , DENSE_RANK() OVER (ORDER BY a + 1, "
+      .. "count(*) COLLATE NOCASE DESC) FROM x GROUP BY 1 ORDER BY N, c COLLATE NOCASE DESC")
+    is("SELECT a, b FROM t ORDER BY 2, 1 DESC LIMIT 2, 7;",
+      "SELECT a, b , DENSE_RANK() OVER (ORDER BY b, a DESC) FROM t ORDER BY 2, 1 DESC LIMIT 2, 8;")
+    is("SELECT * FROM t ORDER BY b", "SELECT * , DENSE_RANK() OVER (ORDER BY b) FROM t ORDER BY b")
+    is("SELECT DISTINCT * FROM t ORDER BY b", "SELECT DISTINCT * , DENSE_RANK() OVER (ORDER BY b) FROM t ORDER BY b")
+    is('SELECT DISTINCT a AS "A b" FROM t ORDER BY "A b"',
+      'SELECT DISTINCT a AS "A b" , DENSE_RANK() OVER (ORDER BY a) FROM t ORDER BY "A b"')
+    is("SELECT T1.a FROM t T1 UNION SELECT b FROM u ORDER BY 1 DESC LIMIT 3",
+      "SELECT ordered_rows.*, DENSE_RANK() OVER (ORDER BY a DESC) FROM (SELECT T1.a FROM t T1 UNION SELECT b FROM u ) "
+      .. "AS ordered_rows ORDER BY a DESC LIMIT 4")
+    is("SELECT a FROM t ORDER BY b LIMIT (SELECT 1) OFFSET 2",
+      "SELECT a , DENSE_RANK() OVER (ORDER BY b) FROM t ORDER BY b LIMIT ((SELECT 1)) + 1 OFFSET 2")
+    is("SELECT a FROM t ORDER BY b LIMIT -1", "SELECT a , DENSE_RANK() OVER (ORDER BY b) FROM t ORDER BY b LIMIT -1")
+    is("SELECT a FROM t ORDER BY b FETCH FIRST 3 ROWS ONLY",
+      "SELECT a , DENSE_RANK() OVER (ORDER BY b) FROM t ORDER BY b FETCH FIRST 4 ROWS ONLY", "postgresql")
+    is("SELECT DISTINCT a FROM t ORDER BY b", nil)
+    is("SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, b", nil, "postgresql")
+    is("SELECT * FROM t ORDER BY 1", nil)
+    is("SELECT a + 1 FROM t UNION SELECT b FROM u ORDER BY 1", nil)
+    is("SELECT a FROM t ORDER BY b LIMIT ?", nil, "mysql")
+    is("SELECT a ORDER BY", nil)
+    is("ORDER BY a", nil)
   end,
 
   ["features"] = function()

@@ -92,4 +92,42 @@ return {
     for i, one in ipairs(assert(gold.check { items = items })) do words[i] = one.finding end
     t.eq(words, { "missing", "error", "empty", "ok", "missing", "error", "empty", "ok" })
   end,
+
+  ["rows that tie by the server's collation and keys"] = function()
+    local setup = "CREATE TABLE word (id int PRIMARY KEY, text varchar(20) @, n int); "
+      .. "INSERT INTO word VALUES (1, 'b', 1), (2, 'A', 1), (3, 'a', 2), (4, 'c', 2)"
+    local function ordered(at, gold, pred)
+      local o = assert(evaluate.run { items = { { db = at, gold = gold, pred = pred, dialect = at.dialect } } })[1]
+      return { o.ex, o.ex_ordered, o.ties }, ("%s | %s %s"):format(gold, o.gold_error or "", o.pred_error or "")
+    end
+    local function is(at, gold, pred, wanted)
+      local got, what = ordered(at, gold, pred)
+      t.eq(got, wanted, what)
+    end
+    ---Whichever of the tied rows comes first: one of the two predictions has them the other way round.
+    local function ties(at, gold, pred)
+      local one, what = ordered(at, gold, pred .. ", id")
+      local other = ordered(at, gold, pred .. ", id DESC")
+      t.eq({ one[2], other[2], one[3] or other[3] }, { true, true, "within" }, what)
+    end
+    local list = "SELECT text FROM word"
+    local mysql = servers.new("mysql", "ties", (setup:gsub("@", "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")))
+    ties(mysql, list .. " ORDER BY text", list .. " ORDER BY text") -- 'A' = 'a'
+    is(mysql, list .. " ORDER BY BINARY text", list .. " ORDER BY text, id DESC", { true, false })
+    local postgresql = servers.new("postgresql", "ties", setup:gsub("@", "")
+      .. "; CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    local blind = list .. ' ORDER BY text COLLATE blind'
+    ties(postgresql, blind, blind)
+    is(postgresql, list .. ' ORDER BY text COLLATE "C"', blind .. ", id DESC", { true, false })
+    for _, at in ipairs { mysql, postgresql } do
+      ties(at, "SELECT * FROM word ORDER BY n", "SELECT * FROM word ORDER BY n")
+      ties(at, "SELECT n, min(id) AS id, count(*) AS c FROM word GROUP BY n ORDER BY c",
+        "SELECT * FROM (SELECT n, min(id) AS id, count(*) AS c FROM word GROUP BY n) AS g ORDER BY c")
+      is(at, "SELECT n FROM word UNION ALL SELECT 0 ORDER BY 1",
+        "SELECT n FROM word UNION ALL SELECT 0 ORDER BY n DESC", { true, false })
+      is(at, "SELECT text FROM word ORDER BY n LIMIT 1", "SELECT 'zz'", { false, false, "cut" })
+    end
+    is(postgresql, "SELECT text FROM word ORDER BY n FETCH FIRST 1 + 0 ROWS ONLY", "SELECT 'zz'", { false, false })
+    is(postgresql, "SELECT text FROM word ORDER BY n FETCH FIRST 1 ROW ONLY", "SELECT 'zz'", { false, false, "cut" })
+  end,
 }

@@ -153,6 +153,25 @@ print(worst)
       { false, false, "cut" })
     t.eq(ordered("SELECT name FROM item ORDER BY price DESC LIMIT 1", "SELECT name FROM item WHERE id = 5"),
       { false, false }, "nothing ties there")
+    t.eq(ordered("SELECT * FROM item ORDER BY price", "SELECT * FROM item ORDER BY price, id DESC"),
+      { true, true, "within" })
+    t.eq(ordered("SELECT * FROM item ORDER BY price", "SELECT * FROM item ORDER BY price DESC, id"), { true, false })
+    t.eq(ordered("SELECT * FROM item ORDER BY 3", "SELECT * FROM item ORDER BY price, id DESC"),
+      { true, false, "unknown" })
+    t.eq(ordered("SELECT name FROM item UNION SELECT 'pen' ORDER BY substr(name, 2, 1) LIMIT 9",
+      "SELECT name FROM item ORDER BY id DESC"), { false, false }, "SQLite refuses such a key")
+    t.eq(ordered("SELECT DISTINCT name, price FROM item ORDER BY price COLLATE NOCASE",
+      "SELECT name, price FROM item ORDER BY price, name"), { true, true, "within" })
+    t.eq(ordered("SELECT DISTINCT name FROM item ORDER BY price", "SELECT name FROM item ORDER BY price DESC"),
+      { true, false, "unknown" })
+    local union = "SELECT name FROM item UNION SELECT 'PEN'"
+    local one = ordered(union .. " ORDER BY 1 COLLATE NOCASE",
+      "SELECT * FROM (" .. union .. ") ORDER BY lower(name), name")
+    local other = ordered(union .. " ORDER BY 1 COLLATE NOCASE",
+      "SELECT * FROM (" .. union .. ") ORDER BY lower(name), name DESC")
+    t.eq({ one[2], other[2], one[3] or other[3] }, { true, true, "within" })
+    t.eq(ordered(union .. " ORDER BY 1 COLLATE NOCASE", "SELECT * FROM (" .. union .. ") ORDER BY lower(name) DESC"),
+      { true, false })
   end,
 
   ["several gold statements: one is enough"] = function()

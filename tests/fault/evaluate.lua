@@ -49,7 +49,7 @@ return {
     assert(sq.db.create(path, "CREATE TABLE p (name TEXT, n REAL); INSERT INTO p VALUES ('a', 1), ('b', 1), ('c', 2)"))
     local items = {
       { db = path, gold = "SELECT name FROM p ORDER BY n", pred = "SELECT name FROM p ORDER BY n, name DESC",
-        ordered = true, keyed = { sql = "SELECT name, n FROM p ORDER BY n", keys = { 2 } } },
+        ordered = true, keyed = "SELECT name, DENSE_RANK() OVER (ORDER BY n) FROM p ORDER BY n" },
       { db = path, pred_db = { path = path, reversed = true }, gold = "SELECT n FROM p", pred = "SELECT name FROM p" },
     }
     local function run()

@@ -54,7 +54,8 @@ function M.of(items, outcomes, o)
 end
 
 local COUNTS = { "items", "scored", "ex", "ex_bird", "ex_ordered", "ex_xiyan", "ex_spider", "soft_f1", "r_ves",
-  "executable", "correct", "wrong", "error", "timeout", "gold_error", "ties_within", "ties_cut" }
+  "executable", "correct", "wrong", "error", "timeout", "gold_error", "ties_within", "ties_cut",
+  "ties_unknown" }
 
 local function counts_json(counts)
   local object = json.object()

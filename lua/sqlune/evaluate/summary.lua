@@ -14,6 +14,7 @@ local M = {}
 ---@field timeout integer
 ---@field gold_error integer
 ---@field ties_within integer  items whose order of rows differs from gold's among tied rows only: right in ex_ordered
+---@field ties_unknown integer items in another order than gold, perhaps among tied rows only: wrong in ex_ordered
 ---@field ties_cut integer     items that differ where gold's LIMIT cuts through tied rows: wrong, perhaps by chance
 ---@field ex number?          percent of `scored`, as the others; nil if none
 ---@field ex_bird number?
@@ -28,7 +29,7 @@ local SHARES = { "ex_bird", "ex_ordered", "ex_xiyan", "ex_spider", "executable" 
 
 local function new_counts(name)
   return { name = name, items = 0, scored = 0, correct = 0, wrong = 0, error = 0, timeout = 0, gold_error = 0,
-    ties_within = 0, ties_cut = 0, soft = 0.0, rewards = {},
+    ties_within = 0, ties_cut = 0, ties_unknown = 0, soft = 0.0, rewards = {},
     held = { ex_bird = 0, ex_ordered = 0, ex_xiyan = 0, ex_spider = 0, executable = 0 } }
 end
 

@@ -10,7 +10,7 @@ local evaluator = {}
 ---@field gold string
 ---@field pred string
 ---@field ordered? boolean    gold says ORDER BY where it counts: for ex_ordered
----@field keyed? { sql: string, keys: integer[] }  gold with its sort keys, at most 8, among its columns
+---@field keyed? string  gold with the rank of each row as its last column
 
 ---@class sqlune.evaluator.Opts
 ---@field items sqlune.evaluator.Item[]

@@ -71,6 +71,7 @@ end
 
 local TIES = {
   within = "the order differs from gold's among rows that tie in its ORDER BY only",
+  unknown = "the order differs from gold's; whether among tied rows only could not be found out",
   cut = "gold's LIMIT cuts through rows that tie in its ORDER BY: which of them came is chance",
 }
 
@@ -132,6 +133,9 @@ function M.lines(run)
   end
   if all.ties_cut > 0 then
     lines[#lines + 1] = ("rows that tie: %d cut by gold's LIMIT, wrong perhaps by chance"):format(all.ties_cut)
+  end
+  if all.ties_unknown > 0 then
+    lines[#lines + 1] = ("order differs, perhaps of rows that tie: %d, wrong in ex_ordered"):format(all.ties_unknown)
   end
   if run.left then
     lines[#lines + 1] = ("without the %d of %s: ex %s   ex_bird %s   of %d items"):format(run.left.count,
