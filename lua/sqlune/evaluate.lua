@@ -44,7 +44,7 @@ end
 ---@class sqlune.evaluate.Outcome: sqlune.evaluate.Metrics
 ---@field verdict "correct"|"wrong"|"error"|"timeout"|"gold_error"
 ---@field executable boolean
----@field ties? "within"|"cut"|"unknown"  what order there is among rows that tie in gold's ORDER BY: see docs/metrics.md
+---@field ties? "within"|"cut"|"unknown"  the order among rows that tie in gold's ORDER BY: see docs/metrics.md
 ---@field reward? number        of r_ves
 ---@field time_ratio? number    of r_ves: gold's time / the prediction's
 ---@field gold_cached? boolean  gold's result comes from the cache
