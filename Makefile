@@ -76,12 +76,13 @@ $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/c
 .PHONY: cuda test-gpu bench-gpu
 cuda: ## build with cards, and the test of the kernels for cards (needs nvcc)
 	@$(MAKE) --no-print-directory CUDA=1 all $(BUILD)/cuda-on-card
-test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training and inference
+test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training, the quickstart
 	$(BUILD)/cuda-on-card 5
 	@if command -v compute-sanitizer >/dev/null; then for t in memcheck racecheck initcheck; do \
 	  compute-sanitizer --tool $$t --error-exitcode 1 $(BUILD)/cuda-on-card 1 || exit 1; done; \
 	else echo "no compute-sanitizer: memory and races are not checked"; fi
 	JOBS=1 TEST_GROUP=device $(SQLUNE) tests/run.lua
+	$(SQLUNE) quickstart device=cuda:0 out=$(BUILD)/quickstart-cuda
 
 # The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and as the card of the whole program.
 EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o)

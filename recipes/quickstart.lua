@@ -11,6 +11,7 @@ local cfg = config.parse(arg, {
   test  = config.integer("questions held out", 200, { min = 10 }),
   pretrain_epochs = config.number("passes of stage 1, 0: as configs/example/pretrain.lua says", 0, { min = 0 }),
   sft_epochs      = config.number("passes of stage 2, 0: as configs/example/sft.lua says", 0, { min = 0 }),
+  device = sq.models.options.device,
   fresh = config.boolean "repeat every step",
 })
 
@@ -98,9 +99,13 @@ step("A tokenizer learned from them, and a small model with random weights", out
     "new", home .. "configs/example/model.lua", "data=" .. out "train-conversations.json", "out=" .. out "model",
     "seed=" .. cfg.seed,
   })
+local function placed(words)
+  if cfg.device ~= "cpu" then words[#words + 1] = "device=" .. cfg.device end
+  return words
+end
 local function stage(words, epochs)
   if epochs > 0 then words[#words + 1] = "epochs=" .. epochs end
-  return words
+  return placed(words)
 end
 step("Stage 1: a base learns from every token", out "base/model.safetensors",
   { out "train-conversations.json", out "model/model.safetensors", home .. "configs/example/pretrain.lua" }, stage({
@@ -113,7 +118,7 @@ step("Stage 2: fine-tuned on the answers", out "sft/model.safetensors",
     "out=" .. out "sft", "seed=" .. cfg.seed,
   }, cfg.sft_epochs))
 step("SQL for the held-out questions", out "predictions.json",
-  { out "test-conversations.json", out "sft/model.safetensors" }, {
+  { out "test-conversations.json", out "sft/model.safetensors" }, placed {
   "infer", "model=" .. out "sft", "data=" .. out "test-conversations.json", "out=" .. out "predictions.json",
 })
 step("Both statements run: how many answers are right?", out "eval/eval.json", { out "predictions.json" }, {
