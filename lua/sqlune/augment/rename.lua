@@ -82,16 +82,24 @@ local function is_plain(column)
     and not head:find(":", #column.name + 2, true)
 end
 
----Names of the schema in lower case: which are tables, which are columns, and those that cannot be renamed.
-local function names_in(schema)
-  local tables, columns, odd, order = {}, {}, {}, { tables = {}, columns = {} }
+---Names of the schema in lower case: which are tables, which are columns, and those that cannot be renamed. PostgreSQL
+---tells "Note" from note: one new name for both could mean two columns where each meant one.
+local function names_in(schema, dialect)
+  local tables, columns, odd, order, spelled = {}, {}, {}, { tables = {}, columns = {} }, {}
+  local function see(name)
+    local lower = name:lower()
+    if dialect == "postgresql" and (spelled[lower] or name) ~= name then odd[lower] = true end
+    spelled[lower] = name
+  end
   for _, one in ipairs(schema.tables) do
     local lower = one.name:lower()
     if tables[lower] or one.name:find "[.:]" or one.key:sub(1, #one.name) ~= one.name then odd[lower] = true end
     tables[lower] = true
     order.tables[#order.tables + 1] = one.name
+    see(one.name)
     for _, column in ipairs(one.columns) do
       local name = column.name:lower()
+      see(column.name)
       if not columns[name] then order.columns[#order.columns + 1] = column.name end
       columns[name] = true
       if not is_plain(column) then odd[name] = true end
@@ -107,8 +115,8 @@ end
 ---@param o { tables?: boolean, columns?: boolean, dialect?: string }
 ---@return sqlune.augment.Renaming
 function M.draw(schema, rng, o)
-  local tables, columns, odd, order = names_in(schema)
   local dialect = o.dialect == "postgres" and "postgresql" or o.dialect or "sqlite"
+  local tables, columns, odd, order = names_in(schema, dialect)
   local taken, words = {}, keywords[dialect] or keywords.sqlite
   for _, set in ipairs { tables, columns } do for name in pairs(set) do taken[name] = true end end
   local out = { tables = {}, columns = {} }
