@@ -223,6 +223,7 @@ typedef struct sqn_k_moe_lora_grad {
     const void *dy;         /* [tokens, out] */
     /* accumulator type, added to; NULL: not wanted */
     void *dx, *da, *db, *dweights; /* shapes of x, a, b, weights */
+    int set_a, set_b;              /* da, db hold nothing yet: set, not added to */
 } sqn_k_moe_lora_grad;
 
 /* ---- fused parts of a decoder layer ---- */

@@ -166,9 +166,10 @@ __global__ void moe_spread_kernel(sqn_k_moe_lora a, const acc<T> *values, acc<T>
     }
 }
 
-/* dA_e += weighed^T x, or, OF_B, dB_e += dy^T weighed, over the expert's pairs. */
+/* dA_e += weighed^T x, or, OF_B, dB_e += dy^T weighed, over the expert's pairs; or set to it. */
 template <class T, bool OF_B>
-__global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *values, acc<T> *to) {
+__global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *values, acc<T> *to,
+                                 int set) {
     using A = acc<T>;
     using tile = tile_of<T>;
     const int64_t e = blockIdx.z, r0 = (int64_t)blockIdx.y * tile::edge,
@@ -195,7 +196,9 @@ __global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *va
 #pragma unroll
     for (int j = 0; j < tile::values; j++) {
         const int64_t row = r0 + tile::row(j), col = c0 + tile::column(j);
-        if (row < rows && col < cols) to[(e * rows + row) * cols + col] += c[j];
+        if (row >= rows || col >= cols) continue;
+        A *cell = to + (e * rows + row) * cols + col;
+        *cell = set ? c[j] : *cell + c[j];
     }
 }
 
@@ -250,12 +253,12 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
     if (g->db) {
         auto run = moe_outer_kernel<T, true>;
         SQN_LAUNCH(run, dim3(edges<T>(a->rank), edges<T>(a->out), experts), threads, 0, stream, *a,
-                   dy, (const A *)a->h, (A *)g->db);
+                   dy, (const A *)a->h, (A *)g->db, g->set_b);
     }
     if (g->da) {
         auto run = moe_outer_kernel<T, false>;
         SQN_LAUNCH(run, dim3(edges<T>(a->in), edges<T>(a->rank), experts), threads, 0, stream, *a,
-                   dy, (const A *)t, (A *)g->da);
+                   dy, (const A *)t, (A *)g->da, g->set_a);
     }
     if (g->dx) spread<T, true>(a, t, (A *)g->dx, stream);
     sqn_cuda_scratch_release(t, stream);

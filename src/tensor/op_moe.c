@@ -32,20 +32,24 @@ static sqn_k_moe_lora args_of(const sqn_tensor *x, const sqn_tensor *a, const sq
                             .offset = (uint64_t)d->offset};
 }
 
-/* A gradient of x's shape that the kernel adds to: a leaf's own, or *own (owned), 0 at first. */
+/* A gradient of x's shape that the kernel adds to: a leaf's own, or *own (owned), 0 at first, or,
+ * where `set` is given, left to the kernel to set. */
 static sqn_status gradient_of(sqn_node *n, int input, const sqn_tensor *x, sqn_tensor **own,
-                              void **data, sqn_err *e) {
+                              void **data, int *set, sqn_err *e) {
     sqn_tensor *grad;
     bool fresh;
     if (!n->needs[input]) return SQN_OK;
     SQN_TRY(sqn_node_leaf_grad(n, input, &grad, &fresh, e));
     if (grad == NULL) {
+        fresh = true;
         grad = *own =
-            sqn_tensor_zeros(sqn_tensor_device(x), sqn_accumulator(x->dtype), x->ndim, x->shape, e);
+            sqn_tensor_new(sqn_tensor_device(x), sqn_accumulator(x->dtype), x->ndim, x->shape, e);
         if (grad == NULL) return SQN_NOMEM;
-    } else if (fresh) {
-        SQN_TRY(sqn_tensor_clear(grad, e));
     }
+    if (fresh && set != NULL)
+        *set = 1;
+    else if (fresh)
+        SQN_TRY(sqn_tensor_clear(grad, e));
     grad->storage->version++;
     *data = sqn_tensor_data(grad);
     return SQN_OK;
@@ -61,8 +65,13 @@ static sqn_status moe_lora_back(sqn_node *n, sqn_tensor *const dout[], sqn_tenso
         .dy = sqn_tensor_data(dout[0])};
     k.forward.h = sqn_tensor_data(saved[6]);
     void **to[4] = {&k.dx, &k.da, &k.db, &k.dweights};
+    int *set[4] = {NULL, &k.set_a, &k.set_b, NULL};
     sqn_status status = SQN_OK;
-    for (int i = 0; i < 4; i++) SQN_GOTO(gradient_of(n, i, saved[i], &own[i], to[i], e));
+    /* Without a token the kernel sets nothing; one leaf may be both. */
+    const bool may_set = saved[0]->shape[0] > 0 &&
+                         (n->edges[1].leaf == NULL || n->edges[1].leaf != n->edges[2].leaf);
+    for (int i = 0; i < 4; i++)
+        SQN_GOTO(gradient_of(n, i, saved[i], &own[i], to[i], may_set ? set[i] : NULL, e));
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(saved[0])->moe_lora_grad(&k, NULL), n->op,
                                saved[0], e));
     for (int i = 0; i < 4; i++)
