@@ -128,45 +128,44 @@ INLINE void pack_bf16(const operand *o, int64_t row, int64_t k0, int64_t n, sqn_
     for (int i = 0; i < 16; i++) _mm512_store_si512(out + 32 * i, v[i]);
 }
 
-/* Two rows of tiles: 32 rows of the operand over the block of k. */
-INLINE void pack_rows(const operand *o, int64_t row, const job *j, sqn_bf16 *out, int planes,
-                      int contiguous, int is_b) {
+/* `count` pairs of rows of tiles, each 32 rows of the operand over the block of k: side by side, so
+ * that what lies across k is read in longer runs. */
+INLINE void pack_rows(const operand *o, int64_t row, int64_t count, const job *j, sqn_bf16 *out,
+                      int planes, int contiguous, int is_b) {
     const int64_t other = j->tiles * planes * TILE_WORDS;
-    for (int64_t k = j->k0; k < j->k_end; k += 32, out += planes * TILE_WORDS) {
-        for (int half = 0; half < 2; half++)
+    for (int64_t k = j->k0; k < j->k_end; k += 32, out += planes * TILE_WORDS)
+        for (int64_t r = 0; r < 2 * count; r++)
             if (planes == 1)
-                pack_bf16(o, row + 16 * half, k, j->k_end - k, out + half * other, contiguous,
-                          is_b);
+                pack_bf16(o, row + 16 * r, k, j->k_end - k, out + r * other, contiguous, is_b);
             else
-                pack_f32(o, row + 16 * half, k, j->k_end - k, out + half * other, contiguous, is_b);
-    }
+                pack_f32(o, row + 16 * r, k, j->k_end - k, out + r * other, contiguous, is_b);
 }
 
-static void pack_pair(const operand *o, int64_t row, const job *j, sqn_bf16 *out) {
+static void pack_pairs(const operand *o, int64_t row, int64_t count, const job *j, sqn_bf16 *out) {
     switch ((o->planes == 3) * 4 + (o->contiguous != 0) * 2 + o->is_b) {
     case 0:
-        pack_rows(o, row, j, out, 1, 0, 0);
+        pack_rows(o, row, count, j, out, 1, 0, 0);
         break;
     case 1:
-        pack_rows(o, row, j, out, 1, 0, 1);
+        pack_rows(o, row, count, j, out, 1, 0, 1);
         break;
     case 2:
-        pack_rows(o, row, j, out, 1, 1, 0);
+        pack_rows(o, row, count, j, out, 1, 1, 0);
         break;
     case 3:
-        pack_rows(o, row, j, out, 1, 1, 1);
+        pack_rows(o, row, count, j, out, 1, 1, 1);
         break;
     case 4:
-        pack_rows(o, row, j, out, 3, 0, 0);
+        pack_rows(o, row, count, j, out, 3, 0, 0);
         break;
     case 5:
-        pack_rows(o, row, j, out, 3, 0, 1);
+        pack_rows(o, row, count, j, out, 3, 0, 1);
         break;
     case 6:
-        pack_rows(o, row, j, out, 3, 1, 0);
+        pack_rows(o, row, count, j, out, 3, 1, 0);
         break;
     default:
-        pack_rows(o, row, j, out, 3, 1, 1);
+        pack_rows(o, row, count, j, out, 3, 1, 1);
         break;
     }
 }
@@ -287,7 +286,7 @@ static void stream_block(const job *j, int64_t row, sqn_bf16 *own) {
     const int64_t pair = 2 * j->tiles * planes * TILE_WORDS,
                   left = (j->streamed.count - row + 31) / 32;
     const int64_t count = left < j->wide ? left : j->wide;
-    for (int64_t r = 0; r < count; r++) pack_pair(&j->streamed, row + 32 * r, j, own + r * pair);
+    pack_pairs(&j->streamed, row, count, j, own);
     for (int64_t s = 0; s < j->s_count; s += 32) {
         const sqn_bf16 *shared = j->packed + s / 32 * pair;
         if (planes == 1)
@@ -316,7 +315,7 @@ static void run(job j, int64_t depth, sqn_bf16 *own) {
             const int64_t pair = 2 * j.tiles * j.shared.planes * TILE_WORDS;
 #pragma omp for schedule(dynamic)
             for (int64_t s = 0; s < j.s_count; s += 32)
-                pack_pair(&j.shared, j.s0 + s, &j, j.packed + s / 32 * pair);
+                pack_pairs(&j.shared, j.s0 + s, 1, &j, j.packed + s / 32 * pair);
 #pragma omp for schedule(dynamic)
             for (int64_t r = 0; r < j.streamed.count; r += 32 * j.wide) stream_block(&j, r, own);
         }
