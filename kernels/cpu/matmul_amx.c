@@ -29,6 +29,7 @@ sqn_status matmul_amx(const sqn_k_matmul *a) {
 #define SHARED 2048    /* rows of the shared operand packed at a time, at most */
 #define NEAR 8         /* tiles of k worked at a time */
 #define TILE_WORDS 512 /* bf16 of a tile */
+#define LARGE 524288   /* numbers of C */
 
 typedef struct operand {
     const void *at;
@@ -223,6 +224,16 @@ INLINE void square(const sqn_bf16 *a, const sqn_bf16 *b, int64_t row, int64_t ti
     _tile_stored(3, c + 528, 128);
 }
 
+/* c = x + y. What does not stay in the second cache, and no block of k comes back to, is written
+ * past the caches in whole lines, which then need not be read first. */
+INLINE void set_row(const job *j, int64_t cols, const float *x, const float *y, float *c) {
+    if (cols == 32 && j->last && j->a->m * j->a->ldc > LARGE && ((uintptr_t)c & 63) == 0)
+        for (int64_t q = 0; q < 32; q += 16)
+            _mm512_stream_ps(c + q, _mm512_add_ps(_mm512_loadu_ps(x + q), _mm512_loadu_ps(y + q)));
+    else
+        for (int64_t q = 0; q < cols; q++) c[q] = x[q] + y[q];
+}
+
 /* One row of a square, brought to C; `cols` is 32 where it matters for speed. */
 INLINE void finish_row(const job *j, int64_t i, int64_t j0, int64_t cols, const float *x,
                        float *y) {
@@ -230,7 +241,7 @@ INLINE void finish_row(const job *j, int64_t i, int64_t j0, int64_t cols, const 
     if (a->c_dtype == SQN_F32) {
         float *c = (float *)j->c + i * a->ldc + j0;
         if (j->first && !a->accumulate)
-            for (int64_t q = 0; q < cols; q++) c[q] = x[q] + y[q];
+            set_row(j, cols, x, y, c);
         else
             for (int64_t q = 0; q < cols; q++) c[q] += x[q] + y[q];
         return;
@@ -299,6 +310,7 @@ static void stream_block(const job *j, int64_t row, sqn_bf16 *own) {
             else
                 finish(j, row + 32 * r, j->s0 + s, c[r]);
     }
+    _mm_sfence(); /* another thread may go on with this part of C */
 }
 
 /* All blocks of one product; runs in every thread of the team, each with its own copy of the job.
