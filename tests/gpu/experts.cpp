@@ -45,9 +45,9 @@ void experts(sqn_dtype dtype, int64_t count, int64_t only, double p) {
     values dy = values::floats(dtype, tokens * out, -1, 1), dx = values::floats(wide, tokens * in),
            da = values::floats(wide, a.n), db = values::floats(wide, b.n),
            dw = values::floats(wide, places);
-    sqn_k_moe_lora_grad q = {k, dy.at(), dx.at(), da.at(), db.at(), dw.at()};
-    sqn_k_moe_lora_grad s = {r, dy.cpu(), dx.cpu(), da.cpu(), db.cpu(), dw.cpu()};
-    q.set_a = q.set_b = s.set_a = s.set_b = p > 0; /* what stands there is added to, or not */
+    const int set = p > 0; /* what stands in da and db is added to, or not */
+    sqn_k_moe_lora_grad q = {k, dy.at(), dx.at(), da.at(), db.at(), dw.at(), set, set};
+    sqn_k_moe_lora_grad s = {r, dy.cpu(), dx.cpu(), da.cpu(), db.cpu(), dw.cpu(), set, set};
     check(sqn_cpu_moe_lora_grad(&s, nullptr), "cpu");
     check(sqn_cuda_moe_lora_grad(&q, nullptr), "cuda");
     dx.expect("dx", loose);
