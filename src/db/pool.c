@@ -427,7 +427,8 @@ sqn_status sqn_pool_step(sqn_pool *p, double seconds, int64_t *done, sqn_err *e)
            (left = until - sqn_db_clock()) > 0) {
         if (serve_workers(p, left < slice ? left : slice, &err) != SQN_OK) stop_for(p, &err);
         kill_late(p);
-        if (p->done < p->count) usleep(1000); /* or each verdict would wake this process */
+        /* or each verdict would wake this process; the last ones may */
+        if (p->count - p->done > p->worker_count) usleep(1000);
     }
     *done = p->done;
     if (p->err.code != SQN_OK && e != NULL && e->code == SQN_OK) *e = p->err;
@@ -468,7 +469,7 @@ static void end_workers(sqn_pool *p) {
                 kill(w->pid, SIGKILL);
                 usleep(10000);
             } else {
-                usleep(1000);
+                usleep(200);
             }
         }
         sqn_buf_release(&w->bytes);
