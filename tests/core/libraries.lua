@@ -37,7 +37,10 @@ return {
       for line in io.lines "/proc/self/maps" do print(line) end
     ]]
     t.ok(text:find("libutf8proc", 1, true), text)
-    for _, name in ipairs(LATE) do t.eq(text:find(name, 1, true), nil, name) end
+    for _, name in ipairs(LATE) do
+      local ours = name ~= "libstdc++" or not os.getenv "SQLUNE_SANITIZED" -- gcc's sanitizers bring that one
+      t.ok(not ours or not text:find(name, 1, true), name)
+    end
   end,
 
   ["a missing client of a server is an error that names it"] = function()
