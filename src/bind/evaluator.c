@@ -179,26 +179,28 @@ static void set_sample(lua_State *L, const char *key, const sqn_sample *s) {
     lua_setfield(L, -2, key);
 }
 
+typedef struct side_keys {
+    const char *error, *code, *seconds, *rows, *columns;
+} side_keys;
+static const side_keys gold_keys = {"gold_error", "gold_code", "gold_seconds", "gold_rows",
+                                    "gold_columns"};
+static const side_keys pred_keys = {"pred_error", "pred_code", "pred_seconds", "pred_rows",
+                                    "pred_columns"};
+
 /* What ran: error and code, or seconds, rows and columns. */
-static void set_side(lua_State *L, const char *side, sqn_status status, const char *error,
+static void set_side(lua_State *L, const side_keys *keys, sqn_status status, const char *error,
                      double seconds, int64_t rows, int columns) {
-    char key[32];
     if (status != SQN_OK) {
-        snprintf(key, sizeof key, "%s_error", side);
-        set_string(L, key, error ? error : "");
-        snprintf(key, sizeof key, "%s_code", side);
-        set_string(L, key, sqn_status_name(status));
+        set_string(L, keys->error, error ? error : "");
+        set_string(L, keys->code, sqn_status_name(status));
     }
     if (rows < 0) return;
-    snprintf(key, sizeof key, "%s_seconds", side);
     lua_pushnumber(L, seconds);
-    lua_setfield(L, -2, key);
-    snprintf(key, sizeof key, "%s_rows", side);
+    lua_setfield(L, -2, keys->seconds);
     lua_pushinteger(L, rows);
-    lua_setfield(L, -2, key);
-    snprintf(key, sizeof key, "%s_columns", side);
+    lua_setfield(L, -2, keys->rows);
     lua_pushinteger(L, columns);
-    lua_setfield(L, -2, key);
+    lua_setfield(L, -2, keys->columns);
 }
 
 /* A list of numbers into field `key` of the table on top. [-0, +0, e] */
@@ -227,9 +229,9 @@ static int l_outcome(lua_State *L) { /* ev:outcome(i) -> outcome | nil while it 
     set_boolean(L, "executable", o->executable);
     if (o->metrics.ties != SQN_TIES_NONE) set_string(L, "ties", sqn_ties_name(o->metrics.ties));
     if (o->gold_cached) set_boolean(L, "gold_cached", true);
-    set_side(L, "gold", o->gold_status, o->gold_error, o->gold_seconds, o->gold_rows,
+    set_side(L, &gold_keys, o->gold_status, o->gold_error, o->gold_seconds, o->gold_rows,
              o->gold_columns);
-    set_side(L, "pred", o->pred_status, o->pred_error, o->pred_seconds, o->pred_rows,
+    set_side(L, &pred_keys, o->pred_status, o->pred_error, o->pred_seconds, o->pred_rows,
              o->pred_columns);
     set_times(L, "gold_times", o->gold_times, o->rounds);
     set_times(L, "pred_times", o->pred_times, o->rounds);
