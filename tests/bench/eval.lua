@@ -80,10 +80,10 @@ for i = 2, #arg do
   stages[#stages + 1] = { name .. ", whole process", shell(command) }
 end
 
-print(("%-34s %9s %9s %12s %8s"):format("1,034 items (972 databases exist)", "median s", "least s", "items/s", "ratio"))
+print(("%-38s %9s %9s %12s %8s"):format("1,034 items (972 databases exist)", "median s", "least s", "items/s", "ratio"))
 local lists = times_of(stages)
 local ours = lists[OURS][(RUNS + 1) // 2]
 for i, stage in ipairs(stages) do
   local median = lists[i][(RUNS + 1) // 2]
-  print(("%-34s %9.3f %9.3f %12.0f %8.1f"):format(stage[1], median, lists[i][1], #items / median, median / ours))
+  print(("%-38s %9.3f %9.3f %12.0f %8.1f"):format(stage[1], median, lists[i][1], #items / median, median / ours))
 end
