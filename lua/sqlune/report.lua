@@ -1,7 +1,6 @@
 -- sqlune.report: builds report.html: one static file without network or scripts, readable on a phone, dark or light.
 -- Every builder returns an Html value; any plain string or number handed to a builder is escaped.
 local style = require "sqlune.report.style"
-local chart = require "sqlune.report.chart"
 
 local M = {}
 
@@ -196,7 +195,7 @@ end
 ---@param spec sqlune.report.ChartSpec
 ---@return sqlune.report.Html
 function M.line_chart(spec)
-  return M.raw(chart.line(spec, M.escape))
+  return M.raw(require("sqlune.report.chart").line(spec, M.escape))
 end
 
 ---A heat map as inline SVG.
