@@ -72,17 +72,17 @@ INLINE void split(__m512i low, __m512i high, sqn_bf16 *out) {
     }
 }
 
-/* One tile for each plane: 16 rows from `row`, up to 32 values from k0. The last two arguments of
- * this and the next are constants. */
+/* One tile for each plane: up to 16 rows from `row`, up to 32 values from k0. The last two
+ * arguments of this and the next are constants. */
 INLINE void pack_f32(const operand *o, int64_t row, int64_t k0, int64_t n, sqn_bf16 *out,
                      int contiguous, int is_b) {
     __m512i low[16], high[16];
     const int64_t rows = o->count - row;
     const float *x = (const float *)o->at + (contiguous ? row * o->ld + k0 : k0 * o->ld + row);
     const uint32_t along = n >= 32 ? ~0u : (1u << n) - 1;
-    const __mmask16 across = (__mmask16)(rows >= 16 ? 0xffff : rows > 0 ? (1u << rows) - 1 : 0);
+    const __mmask16 across = (__mmask16)(rows >= 16 ? 0xffff : (1u << rows) - 1);
     for (int i = 0; i < 16; i++, x += o->ld) {
-        const int there = contiguous ? i < rows : rows > 0 && i < n;
+        const int there = contiguous ? i < rows : i < n;
         const int64_t next = contiguous ? 16 : i + 16 < n ? 16 * o->ld : 0;
         const __mmask16 mask = contiguous ? (__mmask16)along : across;
         const __mmask16 mask_2 = contiguous ? (__mmask16)(along >> 16) : i + 16 < n ? across : 0;
@@ -109,12 +109,12 @@ INLINE void pack_bf16(const operand *o, int64_t row, int64_t k0, int64_t n, sqn_
     const sqn_bf16 *x =
         (const sqn_bf16 *)o->at + (contiguous ? row * o->ld + k0 : k0 * o->ld + row);
     const uint32_t along = n >= 32 ? ~0u : (1u << n) - 1;
-    const __mmask16 across = (__mmask16)(rows >= 16 ? 0xffff : rows > 0 ? (1u << rows) - 1 : 0);
+    const __mmask16 across = (__mmask16)(rows >= 16 ? 0xffff : (1u << rows) - 1);
     for (int i = 0; i < 16; i++, x += contiguous ? o->ld : 2 * o->ld) {
         if (contiguous && i < rows) {
             ask(x, 64);
             v[i] = _mm512_maskz_loadu_epi16(along, x);
-        } else if (!contiguous && rows > 0 && 2 * i < n) {
+        } else if (!contiguous && 2 * i < n) {
             const int pair = 2 * i + 1 < n;
             ask(x, 64 * o->ld);
             ask(x, 66 * o->ld);
@@ -136,7 +136,9 @@ INLINE void pack_rows(const operand *o, int64_t row, int64_t count, const job *j
     const int64_t other = j->tiles * planes * TILE_WORDS;
     for (int64_t k = j->k0; k < j->k_end; k += 32, out += planes * TILE_WORDS)
         for (int64_t r = 0; r < 2 * count; r++)
-            if (planes == 1)
+            if (row + 16 * r >= o->count)
+                memset(out + r * other, 0, (size_t)(planes * TILE_WORDS) * sizeof *out);
+            else if (planes == 1)
                 pack_bf16(o, row + 16 * r, k, j->k_end - k, out + r * other, contiguous, is_b);
             else
                 pack_f32(o, row + 16 * r, k, j->k_end - k, out + r * other, contiguous, is_b);
