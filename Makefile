@@ -141,7 +141,7 @@ test-real: all ## a real SmolLM2-135M in f32 against transformers' numbers: MODE
 
 bench: all ## tables of tests/bench; PYTHON=… (with torch, transformers, tokenizers) measures the peers too, XIYAN=… the original in that folder
 	@for b in operators momq sft lora tokenize eval assemble; do echo "$$b"; $(SQLUNE) tests/bench/$$b.lua $(PYTHON) || exit 1; done
-	@echo mschema; $(SQLUNE) tests/bench/mschema.lua $(SQLUNE_SHARED)/data/spider/database
+	@echo mschema; $(SQLUNE) tests/bench/mschema.lua $(SQLUNE_SHARED)/data/spider/database $(PYTHON) $(XIYAN)
 	@echo mschema of PostgreSQL; $(SQLUNE) tests/bench/mschema_postgresql.lua $(PYTHON) $(XIYAN)
 
 bench-gpu: cuda ## on a card: kernels, training steps, decoding beside PyTorch's; PYTHON=… (with torch, transformers, peft) FILTER=…

@@ -63,9 +63,9 @@ print(("%-44s %8.3f s"):format("sqlune mschema, whole process", timed(function()
 end)))
 local python, original = arg[1], arg[2]
 if not original then return end
-local file = os.tmpname()
-local command = ("%s tests/bench/mschema_postgresql_peer.py %s '%s' %%d %s"):format(python, original,
-  (url:gsub("^postgresql:", "postgresql+psycopg2:")), file)
+local file, urls = os.tmpname(), os.tmpname()
+assert(sq.fs.write(urls, url:gsub("^postgresql:", "postgresql+psycopg2:") .. "\n"))
+local command = ("%s tests/bench/mschema_peer.py %s %%d %s %s"):format(python, original, file, urls)
 local pipe = assert(io.popen(command:format(ROUNDS + 1)))
 local times = {}
 for line in pipe:lines() do times[#times + 1] = tonumber(line) end
@@ -77,3 +77,4 @@ print(("%-44s %8.3f s"):format("the original, whole process", timed(function()
 end)))
 print(lines(text) == lines(assert(sq.fs.read(file))) and "the same lines" or "DIFFERENT TEXTS")
 os.remove(file)
+os.remove(urls)
