@@ -32,7 +32,7 @@ local function victim(user)
 end
 
 return hostile.cases({
-  corpus = corpus, least = { 150, 120 }, deadline = 0.25, slack = t.grace(0.5), victim = victim, state = dump,
+  corpus = corpus, least = { 150, 120 }, deadline = 0.25, slack = t.grace(0.2), victim = victim, state = dump,
   owner = "writer", reader = "writer", refused = { "reader", "writer" },
   probe = "SELECT GROUP_CONCAT(name ORDER BY id), @@hostname <> '', @x FROM item",
   answer = { { "pen,ink,pad", 1, sq.json.null } },
