@@ -31,8 +31,9 @@ local function victim(user)
   return at
 end
 
+-- The slack is larger than elsewhere: MariaDB looks for KILL between rows, and a row may be 16 MB to copy.
 return hostile.cases({
-  corpus = corpus, least = { 150, 120 }, deadline = 0.25, slack = t.grace(0.2), victim = victim, state = dump,
+  corpus = corpus, least = { 150, 120 }, deadline = 0.25, slack = t.grace(0.5), victim = victim, state = dump,
   owner = "writer", reader = "writer", refused = { "reader", "writer" },
   probe = "SELECT GROUP_CONCAT(name ORDER BY id), @@hostname <> '', @x FROM item",
   answer = { { "pen,ink,pad", 1, sq.json.null } },
