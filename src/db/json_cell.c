@@ -54,12 +54,12 @@ static int by_key(const void *a, const void *b) {
 
 static void put_members(sqn_buf *to, member *list, size_t count) {
     bool first = true;
-    qsort(list, count, sizeof *list, by_key);
+    if (count > 0) qsort(list, count, sizeof *list, by_key);
     sqn_buf_put_byte(to, '{');
     for (size_t i = 0; i < count; i++) {
         const member *m = &list[i], *next = &list[i + 1];
         if (i + 1 < count && m->key.n == next->key.n &&
-            memcmp(m->key.data, next->key.data, m->key.n) == 0)
+            (m->key.n == 0 || memcmp(m->key.data, next->key.data, m->key.n) == 0))
             continue; /* a later one counts */
         if (!first) sqn_buf_put_byte(to, ',');
         first = false;
