@@ -43,7 +43,7 @@ all: $(SQLUNE) ## build build/bin/sqlune
 $(SQLUNE): $(OBJ) $(WITHCARD)
 	@mkdir -p $(@D)
 	@echo "ld $@"; $(CC) $(CFLAGS) -o $@ $(OBJ) $(WITHCARD) $(LDLIBS) \
-	  $(if $(WITHCARD),-L$(CUDAHOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDAHOME)/lib64 -lcudart_static -lstdc++ -lrt)
+	  $(if $(WITHCARD),-L$(CUDAHOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDAHOME)/lib64 -lcudart_static -l:libstdc++.a -lrt)
 	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
