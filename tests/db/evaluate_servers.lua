@@ -104,10 +104,15 @@ return {
       local got, what = ordered(at, gold, pred)
       t.eq(got, wanted, what)
     end
-    ---Whichever of the tied rows comes first: one of the two predictions has them the other way round.
+    ---Whichever of the tied rows comes first: one of the two predictions has them the other way round. Unless the
+    ---server gave gold's rows in another order the second time, as a new plan may: then it is asked again.
     local function ties(at, gold, pred)
-      local one, what = ordered(at, gold, pred .. ", id")
-      local other = ordered(at, gold, pred .. ", id DESC")
+      local one, other, what
+      for _ = 1, 5 do
+        one, what = ordered(at, gold, pred .. ", id")
+        other = ordered(at, gold, pred .. ", id DESC")
+        if one[3] or other[3] then break end
+      end
       t.eq({ one[2], other[2], one[3] or other[3] }, { true, true, "within" }, what)
     end
     local list = "SELECT text FROM word"
