@@ -52,6 +52,19 @@ local cases = {
       { { 1, 2 }, { 9, 9 }, { 5, 6 } })
   end,
 
+  ["experts' ids on the card: what no expert has is none"] = function()
+    local function result(device, ids)
+      local function drawn(shape, stream) return sq.randn(shape, { seed = 1, stream = stream }):to(device) end
+      return ops.moe_lora(drawn({ 4, 5 }, 1), drawn({ 2, 3, 5 }, 2), drawn({ 2, 6, 3 }, 3),
+        sq.tensor(ids, { dtype = "i64", device = device }), drawn({ 4, 1 }, 4)):to "f64":to "cpu"
+    end
+    local want = result("cpu", { { 0 }, { -1 }, { 1 }, { -1 } })
+    local got = result("cuda:0", { { 0 }, { 2 }, { 1 }, { 1 << 40 } })
+    t.ok((got - want):abs():max():item() < 1e-5)
+    t.ok(want:select(1, 3):abs():max():item() > 1e-3)
+    t.fails(function() result("cpu", { { 0 }, { 2 }, { 1 }, { 0 } }) end, "index 2 %(place 2%) is not below 2")
+  end,
+
   ["gradients cross devices"] = function()
     local w = sq.tensor({ 1, 2 }, { requires_grad = true })
     local loss = (w:to "cuda:0" * 3):sum() * 2
