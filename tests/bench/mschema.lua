@@ -1,6 +1,7 @@
 -- M-Schema of every Spider database: time per stage, median of five rounds; the whole process; the original.
 -- sqlune tests/bench/mschema.lua [FOLDER [PYTHON ORIGINAL]]: FOLDER holds the databases, PYTHON has the original's
 -- packages (SQLAlchemy, llama_index), ORIGINAL is its XiYan-SQLTraining/data.
+package.path = "./?.lua;" .. package.path
 local sq = require "sqlune"
 
 local ROUNDS = 5
@@ -63,17 +64,9 @@ end
 whole("sqlune mschema, whole process", ("%s mschema '%s'"):format(arg[-1], folder))
 local python, original = arg[2], arg[3]
 if not original then return end
-local file, urls, list = os.tmpname(), os.tmpname(), {}
-for i, path in ipairs(paths) do list[i] = "sqlite:///" .. sq.fs.realpath(path) .. "\n" end
-assert(sq.fs.write(urls, table.concat(list)))
-local command = ("%s tests/bench/mschema_peer.py %s %%d %s %s"):format(python, original, file, urls)
-local pipe = assert(io.popen(command:format(ROUNDS + 1)))
-local times = {}
-for line in pipe:lines() do times[#times + 1] = tonumber(line) end
-assert(pipe:close())
-table.remove(times, 1)
-table.sort(times)
-print(("%-30s %10.3f"):format("the original, databases part", times[(ROUNDS + 1) // 2]))
-whole("the original, whole process", command:format(1))
-os.remove(file)
-os.remove(urls)
+local urls = {}
+for i, path in ipairs(paths) do urls[i] = "sqlite:///" .. sq.fs.realpath(path) end
+local seconds = require "tests.bench.original"(python, original, urls, ROUNDS, function(command)
+  whole("the original, whole process", command)
+end)
+print(("%-30s %10.3f"):format("the original, databases part", seconds))
