@@ -180,7 +180,8 @@ template <class T> sqn_status attention_grad(const sqn_k_attention_grad *a, void
 extern "C" sqn_status sqn_cuda_attention(const sqn_k_attention *a, void *stream) {
     if (a->queries == 0) return SQN_OK;
     if (a->dim > 32 * sqn::widest) return SQN_MISUSE;
-    sqn_status status = sqn::attention_mma(a, stream);
+    sqn_status status = sqn::attention_decode(a, stream);
+    if (status == SQN_NOTFOUND) status = sqn::attention_mma(a, stream);
     if (status != SQN_NOTFOUND) return status;
     return sqn::by_float(a->dtype, [&](auto *type) {
         auto run = sqn::attention_kernel<std::remove_pointer_t<decltype(type)>>;

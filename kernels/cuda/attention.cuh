@@ -13,24 +13,38 @@
 namespace sqn {
 /* The part of a segment that a block works on. */
 struct tile {
+    int64_t segment;
     int64_t first, count;  /* rows of the tile, from the segment's first */
     int64_t queries, keys; /* of the segment */
     int64_t q_row, k_row;  /* the segment's first rows in q and in k */
 };
 
+/* Tile `number` of all segments' tiles of `size` rows; whole warps call, each lane looks at one
+ * segment in 32. */
 template <class K>
 __device__ bool find_tile(const K &a, int64_t number, int64_t size, bool by_keys, tile *t) {
-    for (int64_t s = 0; s < a.segments; s++) {
-        const int64_t queries = a.q_start[s + 1] - a.q_start[s];
-        const int64_t rows = by_keys ? a.k_len[s] : queries, tiles = (rows + size - 1) / size;
-        if (number >= tiles) {
-            number -= tiles;
+    const int lane = (int)(threadIdx.x & 31u);
+    for (int64_t s0 = 0; s0 < a.segments; s0 += 32) {
+        const int64_t mine = s0 + lane;
+        int64_t rows = 0;
+        if (mine < a.segments)
+            rows = by_keys ? a.k_len[mine] : a.q_start[mine + 1] - a.q_start[mine];
+        const int64_t tiles = (rows + size - 1) / size;
+        int64_t end = tiles; /* of this segment's tiles, from those of s0 */
+        for (int by = 1; by < 32; by *= 2) {
+            const int64_t before = __shfl_up_sync(all_lanes, end, by);
+            if (lane >= by) end += before;
+        }
+        const unsigned behind = __ballot_sync(all_lanes, end > number);
+        if (behind == 0) {
+            number -= __shfl_sync(all_lanes, end, 31);
             continue;
         }
-        const int64_t first = number * size;
-        *t = {first,        rows - first < size ? rows - first : size,
-              queries,      a.k_len[s],
-              a.q_start[s], a.k_row[s]};
+        const int owner = __ffs((int)behind) - 1;
+        const int64_t s = s0 + owner, start = a.q_start[s], queries = a.q_start[s + 1] - start;
+        const int64_t first = (number - __shfl_sync(all_lanes, end - tiles, owner)) * size;
+        const int64_t left = __shfl_sync(all_lanes, rows, owner) - first;
+        *t = {s, first, left < size ? left : size, queries, a.k_len[s], start, a.k_row[s]};
         return true;
     }
     return false;
@@ -69,6 +83,8 @@ __device__ __forceinline__ void query_range(const K &a, const tile &t, int64_t j
 /* The kernels on tensor cores, for bf16 and f16 and dim 64 or 128 (attention_mma.cu). SQN_NOTFOUND:
  * not for this call. */
 sqn_status attention_mma(const sqn_k_attention *a, void *stream);
+/* Few queries of each segment against many keys, without lse (attention_decode.cu). */
+sqn_status attention_decode(const sqn_k_attention *a, void *stream);
 sqn_status attention_mma_grad(const sqn_k_attention_grad *a, const float *delta, void *stream);
 } // namespace sqn
 

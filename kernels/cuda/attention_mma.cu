@@ -8,18 +8,10 @@
  *
  * Versions: 1, mma.sync and cp.async, sm_80 on (never run on a card).
  */
-#include "kernels/cuda/attention.cuh"
-#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/attention_tile.cuh"
 
 namespace sqn {
 constexpr int warps = 4, tile_rows = 64;
-constexpr float log2e = 1.4426950408889634f, ln2 = 0.6931471805599453f;
-
-/* A tile of rows of D values in shared memory; chunks of 16 bytes lie where the 8 rows that
- * ldmatrix reads together fall on different banks. */
-template <class T, int D> __device__ __forceinline__ T *chunk_at(T *tile, int row, int chunk) {
-    return tile + row * D + (chunk ^ (row & 7)) * 8;
-}
 
 /* Rows [0, ROWS) of a strided matrix into a tile; rows from `count` on are zeros. */
 template <class T, int D, int ROWS>
@@ -29,71 +21,6 @@ __device__ __forceinline__ void load_tile(T *to, const T *from, int64_t stride, 
         const bool there = row < count;
         copy16(chunk_at<T, D>(to, row, chunk), from + (there ? row * stride + chunk * 8 : 0),
                there);
-    }
-}
-
-/* Rows first … first + 15, columns 16 k … of a tile as an A operand. */
-template <class T, int D> __device__ __forceinline__ frag_a rows_as_a(T *tile, int first, int k) {
-    const int lane = (int)(threadIdx.x & 31u);
-    frag_a a;
-    ldmatrix<false>(a.r, chunk_at<T, D>(tile, first + (lane & 15), 2 * k + (lane >> 4)));
-    return a;
-}
-/* Rows first … first + 15 as two B operands (n: rows, k: columns 16 k …). */
-template <class T, int D>
-__device__ __forceinline__ void rows_as_b(frag_b b[2], T *tile, int first, int k) {
-    const int lane = (int)(threadIdx.x & 31u);
-    uint32_t r[4];
-    ldmatrix<false>(
-        r, chunk_at<T, D>(tile, first + (lane & 7) + (lane >> 4) * 8, 2 * k + (lane >> 3 & 1)));
-    b[0] = {{r[0], r[1]}};
-    b[1] = {{r[2], r[3]}};
-}
-/* Rows first … first + 15 (k), columns 16 n … (n) as two B operands. */
-template <class T, int D>
-__device__ __forceinline__ void columns_as_b(frag_b b[2], T *tile, int first, int n) {
-    const int lane = (int)(threadIdx.x & 31u);
-    uint32_t r[4];
-    ldmatrix<true>(r, chunk_at<T, D>(tile, first + (lane & 15), 2 * n + (lane >> 4)));
-    b[0] = {{r[0], r[1]}};
-    b[1] = {{r[2], r[3]}};
-}
-
-/* c [16, COLS] = a rows (first … of a tile) times the transposed rows of another tile. */
-template <class T, int D, int COLS>
-__device__ __forceinline__ void rows_by_rows(float c[][4], T *a_tile, int first, T *b_tile) {
-#pragma unroll
-    for (int n = 0; n < COLS / 8; n++)
-#pragma unroll
-        for (int j = 0; j < 4; j++) c[n][j] = 0;
-#pragma unroll
-    for (int k = 0; k < D / 16; k++) {
-        const frag_a a = rows_as_a<T, D>(a_tile, first, k);
-#pragma unroll
-        for (int n = 0; n < COLS / 16; n++) {
-            frag_b b[2];
-            rows_as_b<T, D>(b, b_tile, 16 * n, k);
-            mma<T>(c[2 * n], a, b[0]);
-            mma<T>(c[2 * n + 1], a, b[1]);
-        }
-    }
-}
-
-/* out [16, D] += p [16, COLS], rounded, times a tile's COLS rows. */
-template <class T, int D, int COLS>
-__device__ __forceinline__ void add_product(float out[][4], const float p[][4], T *tile) {
-#pragma unroll
-    for (int k = 0; k < COLS / 16; k++) {
-        const frag_a a = {{two<T>(p[2 * k][0], p[2 * k][1]), two<T>(p[2 * k][2], p[2 * k][3]),
-                           two<T>(p[2 * k + 1][0], p[2 * k + 1][1]),
-                           two<T>(p[2 * k + 1][2], p[2 * k + 1][3])}};
-#pragma unroll
-        for (int n = 0; n < D / 16; n++) {
-            frag_b b[2];
-            columns_as_b<T, D>(b, tile, 16 * k, n);
-            mma<T>(out[2 * n], a, b[0]);
-            mma<T>(out[2 * n + 1], a, b[1]);
-        }
     }
 }
 
@@ -111,12 +38,6 @@ __device__ __forceinline__ void write_rows(const float c[][4], T *to, int64_t st
             *(uint32_t *)(row + 8 * n + 2 * t) =
                 two<T>(c[n][2 * half] * factor[half], c[n][2 * half + 1] * factor[half]);
     }
-}
-
-/* Sum or maximum over the four lanes that share a row of C. */
-template <class F> __device__ __forceinline__ float row_reduce(float v, F f) {
-    v = f(v, __shfl_xor_sync(all_lanes, v, 1));
-    return f(v, __shfl_xor_sync(all_lanes, v, 2));
 }
 
 template <class T, int D>
@@ -159,33 +80,10 @@ __global__ void __launch_bounds__(32 * warps) attention_mma_kernel(sqn_k_attenti
         const int64_t last = t.keys - t.queries + t.first; /* position of the tile's first query */
         const bool whole =
             j0 + KEYS <= high && (!a.causal || (j0 + KEYS - 1 <= last && a.window <= 0));
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float now = top[half];
-#pragma unroll
-            for (int n = 0; n < KEYS / 8; n++)
-#pragma unroll
-                for (int j = 2 * half; j < 2 * half + 2; j++) {
-                    const int64_t key = j0 + 8 * n + c + j % 2;
-                    const bool seen = whole || (key < high && reads(a, t, i0 + 8 * half, key));
-                    s[n][j] = seen ? s[n][j] * scale : -INFINITY;
-                    now = larger{}(s[n][j], now);
-                }
-            now = row_reduce(now, larger{});
-            const float keep = top[half] == -INFINITY ? 0.0f : exp2_fast(top[half] - now);
-            float part = 0;
-#pragma unroll
-            for (int n = 0; n < KEYS / 8; n++)
-#pragma unroll
-                for (int j = 2 * half; j < 2 * half + 2; j++) {
-                    s[n][j] = s[n][j] == -INFINITY ? 0.0f : exp2_fast(s[n][j] - now);
-                    part += s[n][j];
-                }
-            sum[half] = sum[half] * keep + part;
-            top[half] = now;
-#pragma unroll
-            for (int n = 0; n < D / 8; n++) out[n][2 * half] *= keep, out[n][2 * half + 1] *= keep;
-        }
+        soften<D, KEYS>(s, scale, top, sum, out, [&](int half, int n, int j) {
+            const int64_t key = j0 + 8 * n + c + j % 2;
+            return whole || (key < high && reads(a, t, i0 + 8 * half, key));
+        });
         add_product<T, D, KEYS>(out, s, v_tiles + buffer * KEYS * D);
         __syncthreads(); /* before the buffer is filled again */
     }
@@ -330,16 +228,6 @@ __global__ void __launch_bounds__(32 * warps)
 
 /* ---- launches ---- */
 
-/* Shared memory beyond 48 KiB has to be asked for. */
-template <class F> void allow_shared(F kernel, size_t bytes) {
-#ifndef SQN_EMULATE
-    if (bytes > 48 << 10)
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-#else
-    (void)kernel, (void)bytes;
-#endif
-}
-
 template <class T, int D> sqn_status forward(const sqn_k_attention *a, void *stream) {
     const size_t bytes = (size_t)(tile_rows + 4 * 64) * D * sizeof(T);
     auto run = attention_mma_kernel<T, D>;
@@ -366,12 +254,6 @@ sqn_status backward(const sqn_k_attention_grad *a, const float *delta, void *str
                dim3((unsigned)(ceil_div(a->keys, tile_rows) + a->segments), (unsigned)a->kv_heads),
                32 * warps, bytes, stream, *a, delta);
     return sqn_cuda_launched();
-}
-
-static bool fits(sqn_dtype dtype, int64_t dim, std::initializer_list<const void *> pointers) {
-    for (const void *p : pointers)
-        if (((uintptr_t)p & 15u) != 0) return false;
-    return (dtype == SQN_BF16 || dtype == SQN_F16) && (dim == 64 || dim == 128);
 }
 
 sqn_status attention_mma(const sqn_k_attention *a, void *stream) {

@@ -15,7 +15,9 @@ std::vector<int64_t> starts(const std::vector<int64_t> &lengths) {
     return out;
 }
 
-void attend(sqn_dtype dtype, const shape &s, bool gradients) {
+enum class what { inference, forward, backward }; /* without lse, with it, and backward, too */
+
+void attend(sqn_dtype dtype, const shape &s, what wanted) {
     std::vector<int64_t> q_start = starts(s.queries), k_start = starts(s.keys);
     const int64_t queries = q_start.back(), keys = k_start.back(),
                   segments = (int64_t)s.queries.size();
@@ -31,7 +33,8 @@ void attend(sqn_dtype dtype, const shape &s, bool gradients) {
     a.dim = s.dim;
     a.queries = queries, a.keys = keys, a.q_start = at.ids(), a.k_row = rows.ids(),
     a.k_len = lengths.ids();
-    a.q = q.at(), a.k = k.at(), a.v = v.at(), a.out = out.at(), a.lse = lse.at();
+    a.q = q.at(), a.k = k.at(), a.v = v.at(), a.out = out.at(),
+    a.lse = wanted == what::inference ? nullptr : lse.at();
     a.scale = 0.3, a.window = s.window, a.causal = s.causal;
     sqn_k_attention r = a;
     r.dtype = SQN_F64, r.q_start = q_start.data(), r.k_row = k_start.data(),
@@ -41,8 +44,9 @@ void attend(sqn_dtype dtype, const shape &s, bool gradients) {
     check(sqn_cuda_attention(&a, nullptr), "cuda");
     std::string name = format("%lld of dim %lld", (long long)queries, (long long)s.dim);
     out.expect(("out " + name).c_str(), 2);
+    if (wanted == what::inference) return;
     lse.expect(("lse " + name).c_str(), dtype == wide ? 1 : 50);
-    if (!gradients) return;
+    if (wanted == what::forward) return;
 
     values o(dtype, queries * s.heads * s.dim),
         l(wide, queries * s.heads); /* as forward left them */
@@ -71,23 +75,36 @@ void attend(sqn_dtype dtype, const shape &s, bool gradients) {
 }
 
 void any_dim(sqn_dtype dtype) {
-    attend(dtype, {{1, 37, 0, 20}, {1, 37, 0, 20}, 4, 2, 10, 0, 1}, true);
-    attend(dtype, {{35, 6}, {35, 6}, 2, 2, 40, 7, 1}, true);
-    attend(dtype, {{5, 18}, {9, 40}, 3, 1, 8, 0, 0}, true);
-    attend(dtype, {{1, 2, 1}, {33, 70, 1}, 4, 1, 16, 20, 1}, false); /* a cache */
+    attend(dtype, {{1, 37, 0, 20}, {1, 37, 0, 20}, 4, 2, 10, 0, 1}, what::backward);
+    attend(dtype, {{35, 6}, {35, 6}, 2, 2, 40, 7, 1}, what::backward);
+    attend(dtype, {{5, 18}, {9, 40}, 3, 1, 8, 0, 0}, what::backward);
+    attend(dtype, {{1, 2, 1}, {33, 70, 1}, 4, 1, 16, 20, 1}, what::forward); /* a cache */
 }
 
 void tensor_cores(sqn_dtype dtype) {
     for (int64_t dim : {64, 128}) {
-        attend(dtype, {{67, 1, 5}, {67, 1, 5}, 2, 1, dim, 0, 1}, true);
-        attend(dtype, {{66}, {66}, 1, 1, dim, 19, 1}, true);
-        attend(dtype, {{20}, {75}, 1, 1, dim, 0, 0}, true);
-        attend(dtype, {{1, 3}, {90, 129}, 2, 1, dim, 0, 1}, false);
+        attend(dtype, {{67, 1, 5}, {67, 1, 5}, 2, 1, dim, 0, 1}, what::backward);
+        attend(dtype, {{66}, {66}, 1, 1, dim, 19, 1}, what::backward);
+        attend(dtype, {{20}, {75}, 1, 1, dim, 0, 0}, what::backward);
+        attend(dtype, {{1, 3}, {90, 129}, 2, 1, dim, 0, 1}, what::forward);
     }
+}
+/* Few queries over many keys: ranges of 64 keys and longer ones, parts of a step, segments without
+ * queries or keys; groups of heads that fill a tile, share it with other queries, and do not fit.
+ */
+void decoding(sqn_dtype dtype) {
+    for (int64_t dim : {64, 128}) {
+        attend(dtype, {{1, 0, 2, 1, 0}, {150, 30, 77, 1, 0}, 3, 1, dim, 0, 1}, what::inference);
+        attend(dtype, {{5}, {130}, 14, 2, dim, 66, 1}, what::inference);
+        attend(dtype, {{3, 1}, {20, 129}, 2, 2, dim, 0, 0}, what::inference);
+        attend(dtype, {{1}, {70}, 18, 1, dim, 0, 1}, what::inference);
+    }
+    attend(dtype, {{1, 1}, {150, 300}, 64, 64, 64, 0, 1}, what::inference); /* two ranges at most */
 }
 } // namespace
 
 std::vector<kernel_case> attention_cases() {
     return {{"attention", {SQN_F32, SQN_BF16, SQN_F16, SQN_F64}, any_dim},
-            {"attention_tensor_cores", {SQN_BF16, SQN_F16}, tensor_cores}};
+            {"attention_tensor_cores", {SQN_BF16, SQN_F16}, tensor_cores},
+            {"attention_decoding", {SQN_BF16, SQN_F16}, decoding}};
 }
