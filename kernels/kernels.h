@@ -134,7 +134,7 @@ typedef struct sqn_k_gather_rows { /* y[i, :] = x[index[i], :]; index in [0, x_r
 } sqn_k_gather_rows;
 typedef struct sqn_k_scatter_rows { /* y[index[i], :] (+)= x[i, :]; equal indexes are added in order
                                        of i */
-    sqn_dtype dtype, y_dtype;       /* y_dtype is dtype or, for BF16, F32 */
+    sqn_dtype dtype, y_dtype;       /* also I64; y_dtype is dtype or, for BF16, F32 */
     int64_t rows, n, y_rows;
     const void *x;
     const int64_t *index;
@@ -167,7 +167,7 @@ typedef struct sqn_k_sample { /* spec/models.md 14: penalty, temperature, top-k,
     sqn_dtype dtype;
     int64_t rows, n;
     const void *logits;        /* [rows, n] */
-    const int64_t *seen;       /* ids in the context, row after row; may be NULL */
+    const int64_t *seen;       /* ids in the context, row after row, -1: none; may be NULL */
     const int64_t *seen_start; /* [rows + 1] */
     double repetition_penalty, temperature, top_p; /* temperature 0: greedy */
     int64_t top_k;                                 /* 0: all */

@@ -35,6 +35,7 @@ SCATTER(f32, float, SAME, f32, float, SAME, SAME, float)
 SCATTER(bf16, sqn_bf16, sqn_bf16_load, bf16, sqn_bf16, sqn_bf16_load, sqn_bf16_store, float)
 SCATTER(bf16, sqn_bf16, sqn_bf16_load, f32, float, SAME, SAME, float)
 SCATTER(f64, double, SAME, f64, double, SAME, SAME, double)
+SCATTER(i64, int64_t, SAME, i64, int64_t, SAME, SAME, int64_t)
 
 sqn_status sqn_cpu_scatter_rows(const sqn_k_scatter_rows *a, void *stream) {
     (void)stream;
@@ -46,6 +47,8 @@ sqn_status sqn_cpu_scatter_rows(const sqn_k_scatter_rows *a, void *stream) {
         add_bf16_f32(a);
     else if (a->dtype == SQN_F64 && a->y_dtype == SQN_F64)
         add_f64_f64(a);
+    else if (a->dtype == SQN_I64 && a->y_dtype == SQN_I64)
+        add_i64_i64(a);
     else
         return SQN_MISUSE;
     return SQN_OK;

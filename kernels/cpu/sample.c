@@ -92,11 +92,12 @@ static void penalise(const sqn_k_sample *a, int64_t r, float *logit, uint8_t *ma
     float penalty = (float)a->repetition_penalty;
     for (int64_t i = a->seen_start[r]; i < a->seen_start[r + 1]; i++) {
         int64_t id = a->seen[i];
-        if (marked[id]) continue;
+        if (id < 0 || marked[id]) continue;
         marked[id] = 1;
         logit[id] = logit[id] < 0 ? logit[id] * penalty : logit[id] / penalty;
     }
-    for (int64_t i = a->seen_start[r]; i < a->seen_start[r + 1]; i++) marked[a->seen[i]] = 0;
+    for (int64_t i = a->seen_start[r]; i < a->seen_start[r + 1]; i++)
+        if (a->seen[i] >= 0) marked[a->seen[i]] = 0;
 }
 
 static int64_t largest(const float *x, int64_t n) {

@@ -3,6 +3,9 @@
 #include "kernels/cuda/pack.cuh"
 
 namespace sqn {
+__device__ __forceinline__ int64_t load(int64_t v) { return v; }
+__device__ __forceinline__ void store(int64_t *p, int64_t v) { *p = v; }
+
 template <class P> __global__ void gather_kernel(sqn_k_gather_rows a) {
     const int64_t n = a.row_bytes / (int64_t)sizeof(P), total = a.rows * n;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
@@ -70,6 +73,8 @@ extern "C" sqn_status sqn_cuda_gather_rows(const sqn_k_gather_rows *a, void *str
 
 extern "C" sqn_status sqn_cuda_scatter_rows(const sqn_k_scatter_rows *a, void *stream) {
     if (a->rows == 0 || a->n == 0) return SQN_OK;
+    if (a->dtype == SQN_I64 && a->y_dtype == SQN_I64)
+        return sqn::scatter<int64_t, int64_t>(a, stream);
     return sqn::by_float(a->dtype, [&](auto *type) {
         using F = std::remove_pointer_t<decltype(type)>;
         if (a->y_dtype == a->dtype) return sqn::scatter<F, F>(a, stream);

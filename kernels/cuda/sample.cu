@@ -83,6 +83,7 @@ __device__ void prepare(const sqn_k_sample &a, int64_t r, float *logit, unsigned
     const float penalty = (float)a.repetition_penalty;
     for (int64_t i = a.seen_start[r] + threadIdx.x; i < a.seen_start[r + 1]; i += blockDim.x) {
         const int64_t id = a.seen[i];
+        if (id < 0) continue;
         const unsigned bit = 1u << (id & 31);
         if (atomicOr(&marked[id >> 5], bit) & bit) continue; /* another thread does it */
         logit[id] = logit[id] < 0 ? logit[id] * penalty : logit[id] / penalty;

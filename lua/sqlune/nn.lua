@@ -221,4 +221,33 @@ function Cache:extend(sequences, counts)
   }
 end
 
+---Describes steps of one token for each of some sequences by tensors of the cache's device, which `advance` moves on to
+---the next step: a card can repeat such a step by itself (sq.graph). Nobody looks whether a sequence still has room.
+---@param sequences integer[]
+---@return table at               what a model's layers take
+---@return fun() advance          the last act of a step
+function Cache:follow(sequences)
+  local device, count = self.k[1].device, #sequences
+  local rows, keys, moving = { 0 }, {}, {} -- moving: positions, lengths with the new token, rows to write
+  for n, s in ipairs(sequences) do
+    rows[n + 1], keys[n] = n, (s - 1) * self.capacity
+    moving[n], moving[count + n] = self.lengths[s], self.lengths[s] + 1
+    moving[2 * count + n] = keys[n] + self.lengths[s]
+  end
+  local function integers(list) return sq.tensor(list, { dtype = "i64" }):to(device) end
+  local all, one = integers(moving):reshape { 3, count }, integers { 1 }
+  local at = {
+    positions = all:select(1, 1), lengths = all:select(1, 2), write = all:select(1, 3), rows = integers(rows),
+    keys = integers(keys), longest = self.capacity, cache = self,
+  }
+  return at, function() ops.copy_(all, all + one) end
+end
+
+---Tells the cache that these sequences have grown by `count` tokens in steps that follow() described.
+---@param sequences integer[]
+---@param count integer
+function Cache:grown(sequences, count)
+  for _, s in ipairs(sequences) do self.lengths[s] = self.lengths[s] + count end
+end
+
 return M

@@ -19,6 +19,7 @@
 typedef enum bind_kind {
     BIND_TENSOR,
     BIND_SCOPE,
+    BIND_RECORDING,
     BIND_LEAVES,
     BIND_SAFETENSORS,
     BIND_SAFETENSORS_WRITER,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "tensor/recording.h"
 
 const sqn_backend *sqn_backend_get(void) {
     const sqn_backend *volatile linked =
@@ -73,6 +74,13 @@ static sqn_status copy_across(int to_device, void *to, int from_device, const vo
     return status;
 }
 
+/* What a recording cannot hold. */
+static sqn_status outside_recording(int device, const char *what, sqn_err *e) {
+    char name[16];
+    if (device == SQN_CPU || !sqn_recording_is_open(device)) return SQN_OK;
+    return SQN_FAIL(e, SQN_MISUSE, "%s: %s in a recording", sqn_device_name(device, name), what);
+}
+
 sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void *from, size_t bytes,
                            sqn_err *e) {
     if (bytes == 0) return SQN_OK;
@@ -80,6 +88,8 @@ sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void 
         memcpy(to, from, bytes);
         return SQN_OK;
     }
+    SQN_TRY(outside_recording(to_device, "a copy from the host", e));
+    SQN_TRY(outside_recording(from_device, "a copy to the host", e));
     const sqn_backend *backend = sqn_backend_get();
     if (from_device == SQN_CPU)
         return verdict(backend->upload(to_device, to, from, bytes), to_device, "copy to it", e);
@@ -98,5 +108,6 @@ sqn_status sqn_device_zero(int device, void *p, size_t bytes, sqn_err *e) {
 }
 
 sqn_status sqn_device_wait(int device, sqn_err *e) {
+    SQN_TRY(outside_recording(device, "a wait", e));
     return device == SQN_CPU ? SQN_OK : verdict(sqn_backend_get()->wait(device), device, "wait", e);
 }

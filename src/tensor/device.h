@@ -35,7 +35,12 @@ typedef struct sqn_backend {
     sqn_status (*zero)(int device, void *p, size_t bytes);
     sqn_status (*wait)(int device); /* until all that was asked for is done */
     void (*trim)(void);             /* gives unused memory back to the cards */
-    const char *(*fault)(void);     /* words for the last call that failed, static */
+    /* recording.h; begins, ends with what can be replayed, does it, throws it away */
+    sqn_status (*record)(int device);
+    sqn_status (*recorded)(int device, void **work);
+    sqn_status (*replay)(int device, void *work);
+    void (*forget)(int device, void *work);
+    const char *(*fault)(void); /* words for the last call that failed, static */
 } sqn_backend;
 
 /* Of src/cuda, where that is linked. */

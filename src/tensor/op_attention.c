@@ -46,6 +46,9 @@ typedef struct segments {
 
 static sqn_status check_segments(sqn_call *c, const segments *s, int64_t queries, int64_t keys,
                                  sqn_err *e) {
+    if (sqn_tensor_device(s->starts) != SQN_CPU || sqn_tensor_device(s->key_rows) != SQN_CPU ||
+        sqn_tensor_device(s->key_counts) != SQN_CPU)
+        return SQN_OK; /* in a recording */
     const int64_t *start = sqn_tensor_data(s->starts), *row = sqn_tensor_data(s->key_rows),
                   *count = sqn_tensor_data(s->key_counts);
     int64_t n = s->key_rows->shape[0];
@@ -79,14 +82,17 @@ static sqn_status find_segments(sqn_call *c, segments *s, sqn_err *e) {
                  (keys == NULL) == (lengths == NULL);
     if (!lists || n < 1)
         return sqn_op_fail(c, e, "rows is [n+1], keys and lengths are [n] and come together");
-    s->starts = rows ? sqn_op_index(c, rows, INT64_MAX, 0, SQN_CPU, e)
+    const int device = sqn_tensor_device(c->arg[0].t);
+    s->starts = rows ? sqn_op_index(c, rows, INT64_MAX, 0, device, e)
                      : sqn_tensor_zeros(SQN_CPU, SQN_I64, 1, &two, e);
     if (s->starts == NULL) return e->code;
     int64_t *start = sqn_tensor_data(s->starts);
+    if (keys == NULL && sqn_tensor_device(s->starts) != SQN_CPU)
+        return sqn_op_fail(c, e, "a recording wants keys and lengths");
     if (rows == NULL) start[1] = queries;
-    s->key_rows = keys ? sqn_op_index(c, keys, INT64_MAX, 0, SQN_CPU, e)
+    s->key_rows = keys ? sqn_op_index(c, keys, INT64_MAX, 0, device, e)
                        : sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
-    s->key_counts = lengths ? sqn_op_index(c, lengths, INT64_MAX, 0, SQN_CPU, e)
+    s->key_counts = lengths ? sqn_op_index(c, lengths, INT64_MAX, 0, device, e)
                             : sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
     if (s->key_rows == NULL || s->key_counts == NULL) return e->code;
     for (int64_t i = 0; i < n && keys == NULL; i++) {
@@ -94,7 +100,6 @@ static sqn_status find_segments(sqn_call *c, segments *s, sqn_err *e) {
         ((int64_t *)sqn_tensor_data(s->key_counts))[i] = start[i + 1] - start[i];
     }
     SQN_TRY(check_segments(c, s, queries, c->arg[1].t->shape[0], e));
-    const int device = sqn_tensor_device(c->arg[0].t);
     SQN_TRY(sqn_tensor_mirror(s->starts, device, e));
     SQN_TRY(sqn_tensor_mirror(s->key_rows, device, e));
     return sqn_tensor_mirror(s->key_counts, device, e);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "tensor/ops.h"
+#include "tensor/recording.h"
 
 #define DIFF true
 #define FIXED false
@@ -66,6 +67,8 @@ sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_
         sqn_op_fail(c, e, "indexes are i64 or i32, got %s", sqn_tensor_describe(x, text));
         return NULL;
     }
+    if (x->dtype == SQN_I64 && sqn_tensor_device(x) == device && sqn_recording_is_open(device))
+        return sqn_tensor_as(x, SQN_I64, e);
     sqn_tensor *near = sqn_tensor_on(x, SQN_CPU, e);
     sqn_tensor *index = near ? sqn_tensor_as(near, SQN_I64, e) : NULL;
     sqn_tensor_release(near);

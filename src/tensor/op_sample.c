@@ -18,11 +18,11 @@ static sqn_status take(sqn_call *c, int at, int64_t want, int64_t limit, sqn_ten
     if (x == NULL) return SQN_OK;
     if (want >= 0 && sqn_tensor_numel(x) != want)
         return sqn_op_fail(c, e, "a list of %lld numbers is wanted", (long long)want);
-    *out = sqn_op_index(c, x, limit, 0, sqn_tensor_device(c->arg[0].t), e);
+    *out = sqn_op_index(c, x, limit, -1, sqn_tensor_device(c->arg[0].t), e);
     return *out ? SQN_OK : e->code;
 }
 
-/* seen at argument `at`, seen_rows behind it: starts [B+1] of each row's ids. */
+/* seen at argument `at`, seen_rows behind it: starts [B+1] of each row's ids; -1 is none. */
 static sqn_status take_seen(sqn_call *c, int at, int64_t rows, int64_t vocab, context *x,
                             sqn_err *e) {
     if ((c->arg[at].t == NULL) != (c->arg[at + 1].t == NULL))
@@ -31,6 +31,7 @@ static sqn_status take_seen(sqn_call *c, int at, int64_t rows, int64_t vocab, co
     SQN_TRY(take(c, at, -1, vocab, &x->seen, e));
     SQN_TRY(take(c, at + 1, rows + 1, INT64_MAX, &x->seen_rows, e));
     const int64_t *start = sqn_tensor_data(x->seen_rows);
+    if (sqn_tensor_device(x->seen_rows) != SQN_CPU) return SQN_OK; /* in a recording */
     for (int64_t i = 0; i < rows; i++)
         if (start[i] > start[i + 1] || start[i + 1] > sqn_tensor_numel(x->seen))
             return sqn_op_fail(c, e, "seen_rows do not fit seen");

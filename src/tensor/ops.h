@@ -63,7 +63,7 @@ sqn_status sqn_op_same_device(const sqn_call *c, const sqn_tensor *a, const sqn_
 sqn_status sqn_op_dim(const sqn_call *c, const sqn_tensor *x, int64_t dim, int *out, sqn_err *e);
 sqn_dtype sqn_accumulator(sqn_dtype t); /* f64 for f64, else f32 */
 /* +1: i64, contiguous, on the host with a mirror on `device`; every value in [0, limit) or equal to
- * `also` (say -100). */
+ * `also` (say -100). In a recording i64 of that device stays there, and nobody looks at it. */
 sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, int device,
                          sqn_err *e);
 /* y = alpha factor x + beta, contiguous; factor: one number of x's accumulator type on its device,

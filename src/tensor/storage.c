@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "core/alloc.h"
+#include "tensor/recording.h"
 
 /* Size classes: eighths of powers of two (at most 12.5% unused), from 64 bytes to 2^47. */
 enum { CLASSES = 48 * 8 };
@@ -145,21 +146,34 @@ static void count_card(int device, int64_t bytes, int64_t blocks) {
     pthread_mutex_unlock(&pool.lock);
 }
 
-static void *take_bytes(int device, size_t bytes) {
-    if (device == SQN_CPU) return take_block(bytes);
+void *sqn_storage_take_card(int device, size_t bytes) {
     SQN_ASSERT(device < CARDS);
     void *p = sqn_alloc_fault_tick() ? NULL : sqn_backend_get()->take(device, bytes);
     if (p != NULL) count_card(device, (int64_t)bytes, 1);
     return p;
 }
 
-static void give_bytes(int device, void *p, size_t bytes) {
-    if (device == SQN_CPU) {
-        give_block(p, bytes);
-        return;
-    }
+void sqn_storage_give_card(int device, void *p, size_t bytes) {
     sqn_backend_get()->give(device, p);
     count_card(device, -(int64_t)bytes, -1);
+}
+
+static void *take_bytes(sqn_storage *s, size_t bytes) {
+    if (s->device == SQN_CPU) return take_block(bytes);
+    sqn_recording *r = sqn_recording_of_thread(s->device);
+    if (r == NULL) return sqn_storage_take_card(s->device, bytes);
+    void *p = sqn_recording_take(r, bytes);
+    if (p != NULL) s->recording = r;
+    return p;
+}
+
+static void give_bytes(sqn_storage *s) {
+    if (s->device == SQN_CPU)
+        give_block(s->data, s->bytes);
+    else if (s->recording != NULL)
+        sqn_recording_give(s->recording, s->data);
+    else
+        sqn_storage_give_card(s->device, s->data, s->bytes);
 }
 
 sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
@@ -180,7 +194,7 @@ sqn_storage *sqn_storage_new(int device, size_t bytes, sqn_err *e) {
     sqn_storage *s = sqn_storage_borrow(NULL, bytes, NULL, NULL, e);
     if (s == NULL) return NULL;
     s->device = device;
-    s->data = take_bytes(device, bytes);
+    s->data = take_bytes(s, bytes);
     if (s->data == NULL) {
         sqn_free(s);
         SQN_FAIL(e, SQN_NOMEM, "out of memory%s%s: %.1f MiB wanted, tensors hold %.1f MiB",
@@ -203,7 +217,7 @@ void sqn_storage_release(sqn_storage *s) {
     if (s->release_owner != NULL)
         s->release_owner(s->owner);
     else
-        give_bytes(s->device, s->data, s->bytes);
+        give_bytes(s);
     sqn_free(s);
 }
 

@@ -15,6 +15,8 @@
 #include "core/err.h"
 #include "tensor/device.h"
 
+typedef struct sqn_recording sqn_recording;
+
 typedef struct sqn_storage {
     int32_t references;
     uint32_t version; /* counts in-place writes: autograd compares it */
@@ -26,6 +28,8 @@ typedef struct sqn_storage {
     void *owner;
     struct sqn_storage *mirror; /* owned; of a host's storage: its bytes on a card */
     uint32_t mirror_version;    /* the version that they are a copy of */
+    uint32_t kept_by;           /* number of the last recording that keeps it alive */
+    sqn_recording *recording;   /* owned; set: data belongs to it (recording.h) */
 } sqn_storage;
 
 sqn_storage *sqn_storage_new(int device, size_t bytes, sqn_err *e); /* contents undefined */
@@ -45,5 +49,9 @@ sqn_storage_stats sqn_storage_get_stats(int device);
 int64_t sqn_storage_live_bytes(void); /* of all devices together */
 void sqn_storage_reset_peak(int device);
 void sqn_storage_flush_cache(void); /* gives all cached blocks back to the system and the cards */
+
+/* Bytes of a card, counted; for recordings, which own theirs. */
+void *sqn_storage_take_card(int device, size_t bytes); /* NULL: it is full */
+void sqn_storage_give_card(int device, void *p, size_t bytes);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/alloc.h"
 #include "kernels/cpu/float.h"
 #include "tensor/grad_hook.h"
+#include "tensor/recording.h"
 
 static sqn_tensor *shell(sqn_dtype dtype, int ndim, const int64_t *shape, sqn_err *e) {
     if (ndim < 0 || ndim > SQN_MAX_DIMS) {
@@ -117,6 +118,7 @@ bool sqn_tensor_same_shape(const sqn_tensor *a, const sqn_tensor *b) {
 int sqn_tensor_device(const sqn_tensor *x) { return x->storage->device; }
 
 static void *first_of(const sqn_tensor *x, const sqn_storage *s) {
+    sqn_recording_keep(s);
     return (char *)s->data + (size_t)x->offset * sqn_dtype_size(x->dtype);
 }
 

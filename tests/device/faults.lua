@@ -42,6 +42,19 @@ local cases = {
     x:close()
   end),
 }
+cases["recording and replaying"] = on_card(function()
+  local x = sq.ones({ 3, 4 }, { device = CARD })
+  sweep("a graph", function()
+    local _s <close> = sq.scope()
+    local graph <close> = sq.graph(function()
+      local _inner <close> = sq.scope()
+      return (ops.exp(x) * x + x):keep()
+    end, CARD, true)
+    local y = graph()
+    return y, graph()
+  end)
+  x:close()
+end)
 for _, op in ipairs(sq.ops.list()) do
   if op.differentiable then
     cases[op.name] = on_card(function()

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <functional>
 #include <map>
+#include <vector>
 
 #include "tests/gpu/emulate.h"
 
@@ -147,10 +149,50 @@ sqn_status finish(int device) {
 void trim() {}
 const char *fault() { return "the emulated card has no faults"; }
 
-#define KERNEL(name)                                                     \
-    sqn_status run_##name(const sqn_k_##name *arguments, void *stream) { \
-        opened now;                                                      \
-        return sqn_cuda_##name(arguments, stream);                       \
+/* A recording: the kernels' calls with their arguments. */
+using calls = std::vector<std::function<sqn_status()>>;
+calls *written;
+
+sqn_status record(int device) {
+    (void)device;
+    written = new calls;
+    return SQN_OK;
+}
+
+sqn_status recorded(int device, void **work) {
+    (void)device;
+    *work = written;
+    written = nullptr;
+    return SQN_OK;
+}
+
+sqn_status replay(int device, void *work) {
+    (void)device;
+    opened now;
+    for (auto &call : *(calls *)work) SQN_TRY(call());
+    return SQN_OK;
+}
+
+void forget(int device, void *work) {
+    (void)device;
+    delete (calls *)work;
+}
+
+sqn_status zero_or_write(int device, void *p, size_t bytes) {
+    if (written == nullptr) return zero(device, p, bytes);
+    written->push_back([=] { return zero(device, p, bytes); });
+    return SQN_OK;
+}
+
+#define KERNEL(name)                                                            \
+    sqn_status run_##name(const sqn_k_##name *arguments, void *stream) {        \
+        if (written != nullptr) {                                               \
+            const sqn_k_##name kept = *arguments;                               \
+            written->push_back([=] { return sqn_cuda_##name(&kept, stream); }); \
+            return SQN_OK;                                                      \
+        }                                                                       \
+        opened now;                                                             \
+        return sqn_cuda_##name(arguments, stream);                              \
     }
 SQN_KERNELS(KERNEL)
 #undef KERNEL
@@ -161,5 +203,6 @@ const sqn_kernel_table kernels = {
 };
 } // namespace
 
-extern "C" const sqn_backend sqn_cuda_backend = {&kernels, count,    info, choose, take, give,
-                                                 upload,   download, zero, finish, trim, fault};
+extern "C" const sqn_backend sqn_cuda_backend = {
+    &kernels,      count,  info, choose, take,     give,   upload, download,
+    zero_or_write, finish, trim, record, recorded, replay, forget, fault};

@@ -400,7 +400,8 @@ function ops.moe_lora(x, a, b, ids, weights, scale, base, p, seed, stream, offse
 ---@return sqlune.Tensor
 function ops.cross_entropy(logits, labels, smoothing, z_loss) end
 
----One id a row of logits [B, V]: penalty, temperature, top-k, top-p, softmax, draw; temperature 0 takes the largest.
+---One id a row of logits [B, V]: penalty, temperature, top-k, top-p, softmax, draw; temperature 0 takes the largest;
+---seen: ids of the context, row after row, -1 for none, seen_rows where each row starts [B+1].
 ---@param logits sqlune.Tensor
 ---@param temperature? number 0 if absent
 ---@param top_k? integer 0 if absent
