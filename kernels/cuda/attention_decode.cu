@@ -148,7 +148,8 @@ join_warps(const float out[D / 8][4], const float top[2], const float sum[2], fl
 
 template <class T, int D, int STAGES>
 __global__ void __launch_bounds__(32 * warps)
-    attention_decode_kernel(sqn_k_attention a, decode_plan p, partial part) {
+    attention_decode_kernel(sqn_k_attention a, decode_plan p, partial part, previous before) {
+    before.wait_then_let_next_start();
     SQN_SHARED_DYNAMIC(T, shared);
     constexpr int stage = 2 * keys_a_step * D;
     tile t;
@@ -203,8 +204,9 @@ __global__ void __launch_bounds__(32 * warps)
 
 /* The ranges of a row in order; a block has the queries of a tile, of one head. */
 template <class T, int D>
-__global__ void attention_join_kernel(sqn_k_attention a, decode_plan p, partial part,
-                                      int64_t most) {
+__global__ void attention_join_kernel(sqn_k_attention a, decode_plan p, partial part, int64_t most,
+                                      previous before) {
+    before.wait_then_let_next_start();
     tile t;
     if (!find_tile(a, blockIdx.x, p.queries, false, &t)) return;
     const ranges r = find_ranges(a, t, p.most, most);
@@ -244,11 +246,12 @@ template <class T, int D> sqn_status decode(const sqn_k_attention *a, void *stre
     const size_t bytes = (size_t)STAGES * 2 * keys_a_step * D * sizeof(T);
     auto run = attention_decode_kernel<T, D, STAGES>;
     allow_shared(run, bytes);
-    SQN_LAUNCH(run, dim3(blocks, (unsigned)(a->kv_heads * p.parts), (unsigned)most), 32 * warps,
-               bytes, stream, *a, p, part);
+    SQN_LAUNCH_DEPENDENT(run, dim3(blocks, (unsigned)(a->kv_heads * p.parts), (unsigned)most),
+                         32 * warps, bytes, stream, *a, p, part);
     if (most > 1) {
         auto join = attention_join_kernel<T, D>;
-        SQN_LAUNCH(join, dim3(blocks, (unsigned)a->heads), D, 0, stream, *a, p, part, most);
+        SQN_LAUNCH_DEPENDENT(join, dim3(blocks, (unsigned)a->heads), D, 0, stream, *a, p, part,
+                             most);
     }
     const sqn_status status = sqn_cuda_launched();
     sqn_cuda_scratch_release(scratch, stream);

@@ -131,6 +131,51 @@ template <class A, class F> __device__ A block_reduce(A v, F f, A empty) {
 
 /* ---- launches ---- */
 
+/* The last parameter of a kernel that may start while the one before it still runs (programmatic
+ * dependent launch, Hopper on): it calls wait() before it reads or writes what others do. Launched
+ * by SQN_LAUNCH_DEPENDENT, so that one kernel's start hides behind another's end. */
+struct previous {
+    /* The kernel after this one may start, when all blocks of this one have said so or ended. */
+    __device__ __forceinline__ void let_next_start() const {
+#if !defined SQN_EMULATE && defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
+        asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+    }
+    /* Until all that was launched before has ended, its writes in sight. */
+    __device__ __forceinline__ void wait() const {
+#if !defined SQN_EMULATE && defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
+        asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+    }
+    __device__ __forceinline__ void wait_then_let_next_start() const {
+        wait();
+        let_next_start();
+    }
+};
+
+#ifdef SQN_EMULATE
+#define SQN_LAUNCH_DEPENDENT(kernel, grid, block, shared, stream, ...) \
+    SQN_LAUNCH(kernel, grid, block, shared, stream, __VA_ARGS__, sqn::previous{})
+#else
+#define SQN_LAUNCH_DEPENDENT(kernel, grid, block, shared, stream, ...) \
+    sqn::launch_dependent(kernel, grid, block, shared, stream, __VA_ARGS__, sqn::previous{})
+
+/* What it fails with is told by sqn_cuda_launched. */
+template <class F, class... A>
+void launch_dependent(F *kernel, dim3 grid, dim3 block, size_t shared, void *stream,
+                      A... argument) {
+    cudaLaunchAttribute early = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t how = {};
+    how.gridDim = grid, how.blockDim = block;
+    how.dynamicSmemBytes = shared, how.stream = (cudaStream_t)stream;
+    how.attrs = &early;
+    how.numAttrs = sqn_cuda_capability() >= 90 ? 1 : 0;
+    cudaLaunchKernelEx(&how, kernel, argument...);
+}
+#endif
+
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 #ifdef SQN_EMULATE
 constexpr int64_t most_blocks = 2; /* so that small tests run the loops over rows, too */

@@ -17,6 +17,10 @@
 void *sqn_cuda_scratch(size_t bytes, void *stream); /* contents undefined */
 void sqn_cuda_scratch_release(void *p, void *stream);
 sqn_status sqn_cuda_launched(void); /* SQN_OK, or what the last launch failed with */
+/* 10 times the compute capability of the current card (90: Hopper), or the limit if that is less:
+ * tests look at what was written for older cards. */
+int sqn_cuda_capability(void);
+void sqn_cuda_capability_limit(int most);
 /* Between host and card; both wait until the bytes are there. */
 sqn_status sqn_cuda_read(void *host, const void *device, size_t bytes, void *stream);
 sqn_status sqn_cuda_write(void *device, const void *host, size_t bytes, void *stream);

@@ -1,7 +1,8 @@
-/* Matrix products: the library's, and a plain kernel for what it does not do (no inner dimension,
- * odd alignments). Row-major C = op(A) op(B) is column-major C^T = op(B)^T op(A)^T: the operands
- * change places, a matrix stored [rows, columns] with leading dimension ld is its own transpose. */
-#include "kernels/cuda/cuda.cuh"
+/* Matrix products: those of few rows by matmul_few.cu, else the library's, and a plain kernel for
+ * what that does not do (no inner dimension, odd alignments). Row-major C = op(A) op(B) is
+ * column-major C^T = op(B)^T op(A)^T: the operands change places, a matrix stored [rows, columns]
+ * with leading dimension ld is its own transpose. */
+#include "kernels/cuda/matmul_few.cuh"
 
 namespace sqn {
 constexpr int side = 16; /* of a tile; a thread makes one element */
@@ -77,7 +78,8 @@ extern "C" sqn_status sqn_cuda_matmul(const sqn_k_matmul *k, void *stream) {
         return SQN_MISUSE;
     if (k->batch == 0 || k->m == 0 || k->n == 0) return SQN_OK;
     if (k->k > 0) {
-        const sqn_status status = sqn::library(k, stream);
+        sqn_status status = sqn::matmul_few(k, stream);
+        if (status == SQN_NOTFOUND) status = sqn::library(k, stream);
         if (status != SQN_NOTFOUND) return status;
     }
     return sqn::by_float(k->dtype, [&](auto *type) {

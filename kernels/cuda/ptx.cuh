@@ -69,6 +69,7 @@ inline void copy16(void *shared, const void *global, bool there) {
 inline void copies_commit() { emu::commit_async(); }
 template <int LEFT> void copies_wait() { emu::wait_async(LEFT); }
 inline float exp2_fast(float x) { return exp2f(x); }
+inline void prefetch(const void *p) { (void)p; }
 
 #else
 
@@ -126,6 +127,10 @@ __device__ __forceinline__ void copies_commit() {
 /* Until at most LEFT of this thread's groups of copies are under way. */
 template <int LEFT> __device__ __forceinline__ void copies_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+/* To the second cache. */
+__device__ __forceinline__ void prefetch(const void *p) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
 }
 __device__ __forceinline__ float exp2_fast(float x) {
     float y;

@@ -8,8 +8,9 @@ template <class T> __device__ acc<T> rounded(acc<T> v) { /* to the storage type'
     return load(t);
 }
 
-template <class T> __global__ void rms_norm_kernel(sqn_k_rms_norm a) {
+template <class T> __global__ void rms_norm_kernel(sqn_k_rms_norm a, previous before) {
     using A = acc<T>;
+    before.wait_then_let_next_start();
     const T *w = (const T *)a.weight;
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
         const T *x = (const T *)a.x + r * a.n;
@@ -94,7 +95,7 @@ extern "C" sqn_status sqn_cuda_rms_norm(const sqn_k_rms_norm *a, void *stream) {
     if (a->rows == 0 || a->n == 0) return SQN_OK;
     return sqn::by_float(a->dtype, [&](auto *type) {
         auto run = sqn::rms_norm_kernel<std::remove_pointer_t<decltype(type)>>;
-        SQN_LAUNCH(run, sqn::grid_for(a->rows, 1), sqn::threads_for(a->n), 0, stream, *a);
+        SQN_LAUNCH_DEPENDENT(run, sqn::grid_for(a->rows, 1), sqn::threads_for(a->n), 0, stream, *a);
         return sqn_cuda_launched();
     });
 }

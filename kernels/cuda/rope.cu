@@ -2,8 +2,9 @@
 #include "kernels/cuda/cuda.cuh"
 
 namespace sqn {
-template <class T> __global__ void rope_kernel(sqn_k_rope a) {
+template <class T> __global__ void rope_kernel(sqn_k_rope a, previous before) {
     using A = acc<T>;
+    before.wait_then_let_next_start();
     const int64_t half = a.dim / 2, total = a.tokens * a.heads * half;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step) {
@@ -25,7 +26,7 @@ extern "C" sqn_status sqn_cuda_rope(const sqn_k_rope *a, void *stream) {
     if (pairs == 0) return SQN_OK;
     return sqn::by_float(a->dtype, [&](auto *type) {
         auto run = sqn::rope_kernel<std::remove_pointer_t<decltype(type)>>;
-        SQN_LAUNCH(run, sqn::grid_for(pairs, 256), 256, 0, stream, *a);
+        SQN_LAUNCH_DEPENDENT(run, sqn::grid_for(pairs, 256), 256, 0, stream, *a);
         return sqn_cuda_launched();
     });
 }

@@ -6,7 +6,8 @@ namespace sqn {
 __device__ __forceinline__ int64_t load(int64_t v) { return v; }
 __device__ __forceinline__ void store(int64_t *p, int64_t v) { *p = v; }
 
-template <class P> __global__ void gather_kernel(sqn_k_gather_rows a) {
+template <class P> __global__ void gather_kernel(sqn_k_gather_rows a, previous before) {
+    before.wait_then_let_next_start();
     const int64_t n = a.row_bytes / (int64_t)sizeof(P), total = a.rows * n;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step)
@@ -28,7 +29,8 @@ __device__ bool is_first(const int64_t *index, int64_t i) {
     return any == 0;
 }
 
-template <class F, class T> __global__ void scatter_kernel(sqn_k_scatter_rows a) {
+template <class F, class T> __global__ void scatter_kernel(sqn_k_scatter_rows a, previous before) {
+    before.wait_then_let_next_start();
     SQN_SHARED(unsigned, found, 32);
     const int warps = (int)(blockDim.x >> 5);
     for (int64_t i = blockIdx.x; i < a.rows; i += gridDim.x) {
@@ -54,7 +56,7 @@ template <class F, class T> __global__ void scatter_kernel(sqn_k_scatter_rows a)
 
 template <class F, class T> sqn_status scatter(const sqn_k_scatter_rows *a, void *stream) {
     auto run = scatter_kernel<F, T>;
-    SQN_LAUNCH(run, grid_for(a->rows, 1), 256, 0, stream, *a);
+    SQN_LAUNCH_DEPENDENT(run, grid_for(a->rows, 1), 256, 0, stream, *a);
     return sqn_cuda_launched();
 }
 } // namespace sqn
@@ -67,7 +69,8 @@ extern "C" sqn_status sqn_cuda_gather_rows(const sqn_k_gather_rows *a, void *str
         run = sqn::gather_kernel<uint4>, width = 16;
     else if (a->row_bytes % 2 == 0 && ((uintptr_t)a->x | (uintptr_t)a->y) % 2 == 0)
         run = sqn::gather_kernel<uint16_t>, width = 2;
-    SQN_LAUNCH(run, sqn::grid_for(a->rows * (a->row_bytes / width), 256), 256, 0, stream, *a);
+    SQN_LAUNCH_DEPENDENT(run, sqn::grid_for(a->rows * (a->row_bytes / width), 256), 256, 0, stream,
+                         *a);
     return sqn_cuda_launched();
 }
 

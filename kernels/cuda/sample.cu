@@ -166,7 +166,9 @@ __device__ int64_t draw(float *logit, int64_t n, entry<float> top, double unit) 
     return *chosen < n ? (int64_t)*chosen : top.id;
 }
 
-template <class T> __global__ void sample_kernel(sqn_k_sample a, float *rows, unsigned *marks) {
+template <class T>
+__global__ void sample_kernel(sqn_k_sample a, float *rows, unsigned *marks, previous before) {
+    before.wait_then_let_next_start();
     float *logit = rows + blockIdx.x * a.n;
     unsigned *marked = marks + blockIdx.x * ((a.n + 31) / 32);
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
@@ -223,8 +225,8 @@ extern "C" sqn_status sqn_cuda_sample(const sqn_k_sample *a, void *stream) {
     if (scratch == nullptr) return SQN_NOMEM;
     sqn_status status = sqn::by_float(a->dtype, [&](auto *type) {
         auto run = sqn::sample_kernel<std::remove_pointer_t<decltype(type)>>;
-        SQN_LAUNCH(run, (unsigned)blocks, sqn::threads_for(a->n), 0, stream, *a, (float *)scratch,
-                   (unsigned *)(scratch + floats));
+        SQN_LAUNCH_DEPENDENT(run, (unsigned)blocks, sqn::threads_for(a->n), 0, stream, *a,
+                             (float *)scratch, (unsigned *)(scratch + floats));
         return sqn_cuda_launched();
     });
     sqn_cuda_scratch_release(scratch, stream);

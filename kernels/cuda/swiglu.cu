@@ -2,8 +2,9 @@
 #include "kernels/cuda/pack.cuh"
 
 namespace sqn {
-template <class T, int V> __global__ void swiglu_kernel(sqn_k_swiglu a) {
+template <class T, int V> __global__ void swiglu_kernel(sqn_k_swiglu a, previous before) {
     using A = acc<T>;
+    before.wait_then_let_next_start();
     each_pack<V>(a.n, [&](int64_t i, auto width) {
         constexpr int W = decltype(width)::value;
         auto gate = *(const pack<T, W> *)((const T *)a.gate + i);
@@ -42,7 +43,7 @@ extern "C" sqn_status sqn_cuda_swiglu(const sqn_k_swiglu *a, void *stream) {
         constexpr int V = 16 / sizeof(T);
         bool wide = sqn::all_aligned16(a->gate, a->up, a->y);
         auto run = wide ? sqn::swiglu_kernel<T, V> : sqn::swiglu_kernel<T, 1>;
-        SQN_LAUNCH(run, sqn::grid_for(a->n, 256 * V), 256, 0, stream, *a);
+        SQN_LAUNCH_DEPENDENT(run, sqn::grid_for(a->n, 256 * V), 256, 0, stream, *a);
         return sqn_cuda_launched();
     });
 }

@@ -29,6 +29,9 @@ extern "C" sqn_status sqn_cuda_write(void *device, const void *host, size_t byte
     memcpy(device, host, bytes);
     return SQN_OK;
 }
+static int capability = 90;
+extern "C" int sqn_cuda_capability(void) { return capability; }
+extern "C" void sqn_cuda_capability_limit(int most) { capability = most < 90 ? most : 90; }
 extern "C" sqn_status sqn_cuda_launched(void) { return SQN_OK; }
 
 /* One element of a matrix as f64; the library under emulation is BLAS's definition. */

@@ -243,16 +243,16 @@ void eigh(sqn_dtype dtype) {
     vectors.expect("vectors");
 }
 
-void matmul(sqn_dtype dtype) {
-    struct shape {
-        int64_t batch, m, n, k;
-        int trans_a, trans_b, bias, accumulate, wide;
-    } list[] = {{1, 5, 19, 33, 0, 1, 1, 0, 0}, {2, 17, 3, 40, 0, 0, 0, 1, 0},
-                {1, 20, 18, 7, 1, 0, 0, 1, 1}, {3, 4, 5, 6, 1, 1, 0, 0, 0},
-                {1, 3, 4, 0, 0, 1, 1, 0, 0},   {1, 33, 16, 64, 0, 1, 0, 0, 1}};
-    for (const shape &s : list) {
-        const int64_t lda = (s.trans_a ? s.m : s.k) + 2, ldb = (s.trans_b ? s.k : s.n) + 1,
-                      ldc = s.n + 3;
+struct product {
+    int64_t batch, m, n, k;
+    int trans_a, trans_b, bias, accumulate, wide;
+    int64_t a_room, b_room; /* elements between rows */
+};
+
+void products(sqn_dtype dtype, const std::vector<product> &list) {
+    for (const product &s : list) {
+        const int64_t lda = (s.trans_a ? s.m : s.k) + s.a_room,
+                      ldb = (s.trans_b ? s.k : s.n) + s.b_room, ldc = s.n + 3;
         const int64_t an = (s.trans_a ? s.k : s.m) * lda + 1,
                       bn = (s.trans_b ? s.n : s.k) * ldb + 1, cn = s.m * ldc;
         sqn_dtype c_dtype = s.wide && sqn_dtype_size(dtype) == 2 ? SQN_F32 : dtype;
@@ -274,10 +274,28 @@ void matmul(sqn_dtype dtype) {
             4);
     }
 }
+
+void matmul(sqn_dtype dtype) {
+    products(dtype, {{1, 5, 19, 33, 0, 1, 1, 0, 0, 2, 1},
+                     {2, 17, 3, 40, 0, 0, 0, 1, 0, 2, 1},
+                     {1, 20, 18, 7, 1, 0, 0, 1, 1, 2, 1},
+                     {3, 4, 5, 6, 1, 1, 0, 0, 0, 2, 1},
+                     {1, 3, 4, 0, 0, 1, 1, 0, 0, 2, 1},
+                     {1, 33, 16, 64, 0, 1, 0, 0, 1, 2, 1}});
+}
+
+void matmul_few(sqn_dtype dtype) { /* rows of 16 bytes */
+    products(dtype, {{1, 1, 37, 8, 0, 1, 1, 0, 0, 0, 0},
+                     {1, 3, 50, 296, 0, 1, 0, 1, 1, 8, 0},
+                     {1, 8, 16, 1320, 0, 1, 1, 1, 0, 0, 16},
+                     {1, 9, 33, 264, 0, 1, 1, 0, 1, 0, 0},
+                     {1, 16, 20, 64, 0, 1, 0, 0, 0, 8, 8}});
+}
 } // namespace
 
 std::vector<kernel_case> row_cases() {
     return {{"matmul", floats, matmul},
+            {"matmul_few", {SQN_BF16, SQN_F16}, matmul_few},
             {"eigh", {SQN_F64}, eigh},
             {"reduce", floats, reduce},
             {"reduce_nan", floats, reduce_nan},
