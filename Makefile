@@ -71,7 +71,8 @@ $(BUILD)/cuda/%.o: %.c Makefile
 $(BUILD)/cuda/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -std=c++17 -D_GNU_SOURCE -Isrc -I. -O1 -Xcompiler -Wall,-Wextra,-Werror,-fopenmp -MMD -MP -c -o $@ $<
-ON_CARD  := $(BACKEND) $(patsubst %.cpp,$(BUILD)/cuda/%.o,$(filter-out %/emulate.cpp %/host.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
+KERNELTEST := kernels elementwise rows attention experts
+ON_CARD  := $(BACKEND) $(patsubst %,$(BUILD)/cuda/tests/gpu/%.o,$(KERNELTEST) device)
 $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
 	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -Xlinker -rpath,$(CUDAHOME)/lib64 -ldl -lpthread -lm
 -include $(ON_CARD:.o=.d)
@@ -86,23 +87,36 @@ test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator
 	JOBS=1 TEST_GROUP=device $(SQLUNE) tests/run.lua
 	$(SQLUNE) quickstart device=cuda:0 out=$(BUILD)/quickstart-cuda
 
-# The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and as the card of the whole program.
+# The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and, with src/cuda over emulated cards
+# (tests/gpu/card.h; the toolkit's headers are all that they need), as the card of the whole program.
 EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o)
-ALONE    := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out %/device.cpp %/backend.cpp,$(sort $(wildcard tests/gpu/*.cpp))))
-CARD     := $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate host backend)
+ALONE    := $(patsubst %,$(BUILD)/tests/gpu/%.o,$(KERNELTEST) emulate host)
+CUDAINC  := $(firstword $(patsubst %/cuda_runtime_api.h,%,$(wildcard $(addsuffix /cuda_runtime_api.h,$(addsuffix /include,$(CUDAHOME) /usr/local/cuda /usr /usr/local)))))
+LTMAJOR  := $(shell sed -n 's/^\#define CUBLAS_VER_MAJOR *//p' $(addsuffix /cublas_api.h,$(CUDAINC)) /dev/null 2>/dev/null)
+CARD     := $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate runtime_calls runtime_memory runtime_stream) $(patsubst %.c,$(BUILD)/emulated/%.o,$(sort $(wildcard src/cuda/*.c)))
+PLAYED   := $(if $(CUDAINC),$(BUILD)/bin/sqlune-emulated)
 CXX      := g++
-CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE
+CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE $(SAN)
+CUDAFLAG := -DCUDA_API_PER_THREAD_DEFAULT_STREAM -isystem $(CUDAINC)
 $(BUILD)/emulated/%.o: %.cu Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -x c++ -c -o $@ $<
+$(BUILD)/emulated/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "cc $<"; $(CC) $(CPPFLAGS) $(CFLAGS) $(CUDAFLAG) -MMD -MP -c -o $@ $<
+$(filter $(BUILD)/tests/gpu/runtime%,$(CARD)): CPPFLAGS += $(CUDAFLAG)
 $(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/cuda-on-host: $(EMULATED) $(ALONE) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
 	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ -ldl -lpthread -lm
-$(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD)
+$(BUILD)/emulated/libcublasLt.so.$(LTMAJOR): tests/gpu/cublaslt.cpp tests/gpu/card.h Makefile
 	@mkdir -p $(@D)
-	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS)
+	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(CUDAFLAG) -O3 -march=$(ARCH) -fPIC -shared -o $@ $<
+$(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD) | $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR)
+	@mkdir -p $(@D)
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../emulated'
+	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
 -include $(EMULATED:.o=.d) $(ALONE:.o=.d) $(CARD:.o=.d)
 
 help: ## this list
@@ -113,8 +127,9 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(BUILD)/bin/sqlune-emulated $(FUZZERS:%=$(BUILD)/fuzz-%)
-	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host SQLUNE_EMULATED=$(BUILD)/bin/sqlune-emulated $(SQLUNE) tests/run.lua $(ONLY)
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(PLAYED) $(FUZZERS:%=$(BUILD)/fuzz-%)
+	@$(if $(PLAYED),,echo "no headers of CUDA: src/cuda is not tested")
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host SQLUNE_EMULATED=$(PLAYED) $(SQLUNE) tests/run.lua $(ONLY)
 
 fuzz: ## libFuzzer (clang) over the readers of texts: RUNS=10000000 of each; what it finds goes to build-fuzz
 	@$(MAKE) --no-print-directory CUDA=0 BUILD=$(BUILD)-fuzz CC="$(or $(CLANG),clang)" OPT="-O2 -g" WARN=-w FUZZER=-fsanitize=fuzzer fuzz-run \

@@ -125,12 +125,8 @@ __device__ __forceinline__ void soften(float s[][4], float scale, float top[2], 
 
 /* Shared memory beyond 48 KiB has to be asked for. */
 template <class F> void allow_shared(F kernel, size_t bytes) {
-#ifndef SQN_EMULATE
     if (bytes > 48 << 10)
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-#else
-    (void)kernel, (void)bytes;
-#endif
 }
 
 /* Can the kernels on tensor cores do it? */

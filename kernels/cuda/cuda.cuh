@@ -11,8 +11,11 @@
 
 #ifdef SQN_EMULATE
 #include "tests/gpu/emulate.h"
-#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...) \
-    ((void)(stream), emu::launch(#kernel, grid, block, shared, [=] { kernel(__VA_ARGS__); }))
+#define SQN_TEXT_OF(x) #x
+#define SQN_TEXT(x) SQN_TEXT_OF(x)
+#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...)                                 \
+    emu::launch(#kernel " of " __FILE__ ":" SQN_TEXT(__LINE__), kernel, grid, block, shared, \
+                stream, __VA_ARGS__)
 #define SQN_SHARED(type, name, count) \
     static const char name##_key = 0; \
     type *name = (type *)emu::static_shared(&name##_key, sizeof(type) * (count))

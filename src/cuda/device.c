@@ -21,7 +21,7 @@ static cudaMemPool_t pools[MOST];
 static char absent[160]; /* why there are none */
 static __thread int current = -1;
 static __thread int recording = -1;       /* the card whose work is written down */
-static __thread cudaStream_t aside[MOST]; /* takes memory while the thread's own stream records */
+static __thread cudaStream_t aside[MOST]; /* for memory while the thread's own stream records */
 
 static void find_cards(void) {
     cudaError_t status = cudaGetDeviceCount(&cards);
@@ -71,9 +71,6 @@ static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
 /* Memory for a recording: taken now, not by each replay. */
 static void *take_aside(int device, size_t bytes) {
     void *p = NULL;
-    if (aside[device] == NULL && sqn_cuda_verdict(cudaStreamCreateWithFlags(
-                                     &aside[device], cudaStreamNonBlocking)) != SQN_OK)
-        return NULL;
     if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes, aside[device])) != SQN_OK) return NULL;
     return sqn_cuda_verdict(cudaStreamSynchronize(aside[device])) == SQN_OK ? p : NULL;
 }
@@ -86,8 +83,11 @@ static void *take(int device, size_t bytes) {
     return sqn_cuda_verdict(cudaMallocAsync(&p, bytes, 0)) == SQN_OK ? p : NULL;
 }
 
+/* What is given back during a recording is older than that, and nothing of that time still runs:
+ * record waits. */
 static void give(int device, void *p) {
-    if (choose(device) == SQN_OK) sqn_cuda_verdict(cudaFreeAsync(p, 0));
+    if (choose(device) != SQN_OK) return;
+    sqn_cuda_verdict(cudaFreeAsync(p, recording == device ? aside[device] : 0));
 }
 
 /* Small copies from pageable memory are in the driver's hands on return; larger ones are waited
@@ -127,6 +127,9 @@ static void trim(void) {
 /* Relaxed: taking memory and asking the libraries for their choices are allowed meanwhile. */
 static sqn_status record(int device) {
     SQN_TRY(choose(device));
+    if (aside[device] == NULL)
+        SQN_TRY(sqn_cuda_verdict(cudaStreamCreateWithFlags(&aside[device], cudaStreamNonBlocking)));
+    SQN_TRY(sqn_cuda_verdict(cudaStreamSynchronize(cudaStreamPerThread)));
     SQN_TRY(sqn_cuda_verdict(
         cudaStreamBeginCapture(cudaStreamPerThread, cudaStreamCaptureModeRelaxed)));
     recording = device;

@@ -11,7 +11,8 @@ return {
   end,
 
   ["the whole program computes on a card that the host plays"] = function() -- the cases of tests/device
-    local program = os.getenv "SQLUNE_EMULATED" or t.skip "SQLUNE_EMULATED names no program: make test builds it"
+    local program = os.getenv "SQLUNE_EMULATED" or ""
+    if program == "" then t.skip "SQLUNE_EMULATED names no program: make test builds it where CUDA's headers are" end
     local pipe = assert(io.popen("TEST_GROUP=device " .. program .. " tests/run.lua 2>&1"))
     local text = pipe:read "a"
     t.ok(pipe:close(), text)

@@ -59,8 +59,7 @@ std::map<const void *, array> statics;
 array dynamic;
 fibre *current;
 jmp_buf scheduler;
-void (*kernel_body)(void *);
-void *kernel_argument;
+const std::function<void()> *kernel_body;
 const char *kernel_name;
 uint64_t random_state;
 
@@ -101,7 +100,7 @@ void yield() { /* to the scheduler; comes back when it is this fibre's turn */
 }
 
 void entry() {
-    kernel_body(kernel_argument);
+    (*kernel_body)();
     current->is = state::done;
     _longjmp(scheduler, 1);
 }
@@ -198,14 +197,19 @@ std::map<char *, size_t> &device_blocks() {
 }
 } // namespace
 
-void run(const char *kernel, dim3 grid, dim3 block, size_t shared, void (*body)(void *),
-         void *argument) {
-    unsigned count = block.x * block.y * block.z;
-    kernel_name = kernel, kernel_body = body, kernel_argument = argument;
+bool is_refused(const launch_order &l, size_t allowed) {
+    const uint64_t threads = (uint64_t)l.block[0] * l.block[1] * l.block[2];
+    return l.grid[0] == 0 || l.grid[1] == 0 || l.grid[2] == 0 || l.grid[0] > 0x7fffffffu ||
+           l.grid[1] > 65535 || l.grid[2] > 65535 || threads == 0 || threads > 1024 ||
+           l.block[2] > 64 || l.shared > allowed;
+}
+
+void run(const launch_order &l) {
+    const dim3 grid(l.grid[0], l.grid[1], l.grid[2]), block(l.block[0], l.block[1], l.block[2]);
+    const unsigned count = block.x * block.y * block.z;
+    kernel_name = l.name, kernel_body = &l.body;
     random_state = seed;
-    if (count == 0 || count > 1024 || count % warp != 0)
-        fail("a block has a multiple of 32 threads, at most 1024", {"", 0});
-    while (fibres.size() < count) fibres.push_back(fibre{});
+    if (count % warp != 0) fail("a block has a multiple of 32 threads", {"", 0});
     fibres.resize(count);
     static std::vector<char *> stacks;
     while (stacks.size() < count) {
@@ -215,7 +219,7 @@ void run(const char *kernel, dim3 grid, dim3 block, size_t shared, void (*body)(
         stacks.push_back((char *)p);
     }
     for (unsigned i = 0; i < count; i++) fibres[i].stack = stacks[i];
-    dynamic = fenced(shared);
+    dynamic = fenced(l.shared);
     uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
     for (uint64_t b = 0; b < blocks; b++)
         run_block(dim3((unsigned)(b % grid.x), (unsigned)(b / grid.x % grid.y),
@@ -279,7 +283,13 @@ void *dynamic_shared() { return dynamic.memory; }
 
 void *static_shared(const void *key, size_t bytes) {
     auto found = statics.find(key);
-    if (found == statics.end()) found = statics.emplace(key, fenced(bytes)).first;
+    if (found == statics.end()) {
+        found = statics.emplace(key, fenced(bytes)).first;
+        size_t sum = 0;
+        for (auto &a : statics) sum += a.second.bytes;
+        if (sum > shared_default || sum + dynamic.bytes > shared_most)
+            fail("a block has no more shared memory", {"", 0});
+    }
     return found->second.memory;
 }
 

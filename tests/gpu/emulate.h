@@ -17,7 +17,10 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <utility>
+
+#include "tests/gpu/launch.h"
 
 struct dim3 {
     unsigned x, y, z;
@@ -49,13 +52,10 @@ extern place now;
 
 using site = std::pair<const char *, int>; /* file and line of a barrier */
 
-extern uint64_t seed;             /* of the order of threads; set before a launch */
 extern site dropped;              /* a barrier that does nothing: the control of the tests */
 extern std::set<site> barriers;   /* every block barrier that was reached */
 extern std::set<site> warp_sites; /* every __syncwarp that was reached */
 
-void run(const char *kernel, dim3 grid, dim3 block, size_t shared, void (*body)(void *),
-         void *argument);
 void sync_block(const char *file, int line);
 void sync_warp(unsigned mask, const char *file, int line);
 /* All lanes of `mask` meet here, each with `bytes` (at most value_bytes); gives the 32 values. */
@@ -74,9 +74,18 @@ void copy_async(void *to, const void *from, size_t bytes, size_t zero_bytes);
 void commit_async();
 void wait_async(int groups_left);
 
-template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t shared, F body) {
-    run(
-        name, grid, block, shared, [](void *f) { (*(F *)f)(); }, &body);
+/* The arguments are copied now, as the kernel's parameters. */
+template <class... P, class... A>
+void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+            void *stream, A... arguments) {
+    static_assert((sizeof(P) + ... + 0) <= 4096, "a kernel has at most 4 KiB of parameters");
+    submit({name,
+            (const void *)kernel,
+            {grid.x, grid.y, grid.z},
+            {block.x, block.y, block.z},
+            shared,
+            stream,
+            [kernel, held = std::tuple<P...>(arguments...)] { std::apply(kernel, held); }});
 }
 
 template <class T> T shuffle(unsigned mask, T v, unsigned from, const char *file, int line) {
@@ -94,6 +103,13 @@ inline unsigned ballot(unsigned mask, bool v, const char *file, int line) {
     return out;
 }
 } // namespace emu
+
+enum { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+template <class F> int cudaFuncSetAttribute(F *kernel, int attribute, int value) {
+    return attribute == cudaFuncAttributeMaxDynamicSharedMemorySize
+               ? emu::set_shared_limit((const void *)kernel, value)
+               : 0;
+}
 
 #define __global__ static
 #define __device__

@@ -1,4 +1,6 @@
-/* The device under emulation: memory of emulate.h, launches that cannot fail. */
+/* The device under emulation: memory of emulate.h, launches that run at once. */
+#include <map>
+
 #include "tests/gpu/emulate.h"
 #include "tests/gpu/kernels.h"
 
@@ -32,7 +34,23 @@ extern "C" sqn_status sqn_cuda_write(void *device, const void *host, size_t byte
 static int capability = 90;
 extern "C" int sqn_cuda_capability(void) { return capability; }
 extern "C" void sqn_cuda_capability_limit(int most) { capability = most < 90 ? most : 90; }
-extern "C" sqn_status sqn_cuda_launched(void) { return SQN_OK; }
+static bool refused; /* a launch since the last verdict */
+static std::map<const void *, size_t> shared_limits;
+
+int emu::set_shared_limit(const void *kernel, int bytes) {
+    shared_limits[kernel] = (size_t)bytes;
+    return bytes <= (int)shared_most ? 0 : 1;
+}
+void emu::submit(launch_order l) {
+    auto limit = shared_limits.find(l.kernel);
+    if (is_refused(l, limit == shared_limits.end() ? shared_default : limit->second))
+        refused = true;
+    else
+        run(l);
+}
+extern "C" sqn_status sqn_cuda_launched(void) {
+    return std::exchange(refused, false) ? SQN_IO : SQN_OK;
+}
 
 /* One element of a matrix as f64; the library under emulation is BLAS's definition. */
 static double element(sqn_dtype dtype, const void *p, int64_t i) {
