@@ -24,7 +24,9 @@
 #endif
 
 namespace card {
-constexpr int cards = 2;
+constexpr int cards = 2; /* one of Hopper, one of Ampere with the least shared memory */
+constexpr int capability(int device) { return device == 0 ? 90 : 86; }
+constexpr size_t most_shared(int device) { return (size_t)(device == 0 ? 227 : 99) << 10; }
 
 [[noreturn]] void fail(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 

@@ -251,7 +251,8 @@ using namespace card;
 int emu::set_shared_limit(const void *kernel, int bytes) {
     call here("cudaFuncSetAttribute");
     if (const cudaError_t code = here.refusal()) return code;
-    if (bytes < 0 || (size_t)bytes > shared_most) return call::says(cudaErrorInvalidValue);
+    if (bytes < 0 || (size_t)bytes > most_shared(current_device()))
+        return call::says(cudaErrorInvalidValue);
     shared_limits[{kernel, current_device()}] = (size_t)bytes;
     return cudaSuccess;
 }
