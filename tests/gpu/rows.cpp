@@ -194,19 +194,22 @@ void sample(sqn_dtype dtype) {
     struct settings {
         double penalty, temperature, top_p;
         int64_t top_k;
-    } list[] = {{1, 0, 1, 0},   {1.3, 0, 1, 0},      {1, 1, 1, 0},   {1.2, 0.7, 0.8, 0},
-                {1, 1.3, 1, 7}, {1.1, 0.9, 0.6, 20}, {1, 1, 0.01, 3}};
+        double spread = 3; /* of the logits: how many are near the largest */
+    } list[] = {{1, 0, 1, 0},          {1.3, 0, 1, 0},      {1, 1, 1, 0},    {1.2, 0.7, 0.8, 0},
+                {1, 1.3, 1, 7},        {1.1, 0.9, 0.6, 20}, {1, 1, 0.01, 3}, {1, 1, 0.9, 0, 0.4},
+                {1, 0.5, 0.9, 150, 1}, {1, 1, 0.999, 0, 30}};
     const int64_t rows = 4, n = 211;
     for (const settings &s : list) {
-        values x = values::floats(dtype, rows * n, -3, 3);
+        values x = values::floats(dtype, rows * n, -s.spread, s.spread);
         std::vector<int64_t> context = {0, 7, 14, 20, 30}, list_of_seen;
         for (int64_t r = 0; r < rows;
              r++) /* with the largest, so that the penalty changes the choice */
             for (int64_t i = context[r]; i < context[r + 1]; i++)
                 list_of_seen.push_back(
-                    i % 3 ? choose(n)
-                          : std::max_element(x.doubles() + r * n, x.doubles() + (r + 1) * n) -
-                                (x.doubles() + r * n));
+                    i % 5 == 1 ? -1
+                    : i % 3    ? choose(n)
+                               : std::max_element(x.doubles() + r * n, x.doubles() + (r + 1) * n) -
+                                  (x.doubles() + r * n));
         values seen = values::of(list_of_seen), starts = values::of(context),
                streams = values::integers(SQN_I64, rows, 1000);
         values offsets = values::integers(SQN_I64, rows, 1000), ids(SQN_I64, rows),
@@ -226,6 +229,11 @@ void sample(sqn_dtype dtype) {
         for (size_t i = 0; i < wanted.size(); i++) p.doubles()[i] = wanted[i];
         p.expect("probabilities");
         ids.expect("ids");
+        values alone(SQN_I64, rows); /* as generation asks */
+        a.probabilities = nullptr, a.ids = alone.ids();
+        check(sqn_cuda_sample(&a, nullptr), "cuda");
+        memcpy(alone.cpu(), ids.cpu(), (size_t)rows * 8);
+        alone.expect("ids alone");
     }
 }
 void eigh(sqn_dtype dtype) {
