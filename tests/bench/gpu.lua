@@ -6,6 +6,7 @@
 -- Medians of at least 5 timed rounds after two of warming up; a round is as many calls as fill 20 ms, and ends when the
 -- card is done. The roofline is measured first: a product of 8192 x 8192 matrices in bf16 and a copy of 1 GiB. `small`:
 -- sizes that the emulated card can do, to see that everything runs.
+local layers = require "sqlune.momq.layer"
 local sq = require "sqlune"
 local ops = sq.ops
 
@@ -135,6 +136,28 @@ for _, shape in ipairs { { WIDTH, WIDTH }, { WIDTH, INNER }, { INNER, WIDTH } } 
   local k, n = shape[1], shape[2]
   both(("linear %dx%d"):format(k, n), { flops = 2 * TOKENS * k * n },
     { random({ TOKENS, k }, "bf16", true), random({ n, k }, "bf16", true) }, ops.linear)
+end
+-- A layer with the settings of the original's script: 24 experts in 3 groups, 2 a token, 2 for all.
+for _, shape in ipairs { { WIDTH, INNER }, { INNER, WIDTH } } do
+  local _s <close> = sq.scope()
+  local k, n, rank = shape[1], shape[2], small and 8 or 128
+  local c = sq.momq.config { momq_mode = "compat", num_experts = 24, num_experts_per_tok = 2, share_expert_num = 2,
+    dialect_num = 3, lora_r = rank, lora_alpha = 2 * rank, lora_dropout = 0 }
+  local number = 0
+  local layer = layers.new({ name = "linear", weight = random({ n, k }, "bf16") }, c, c.num_experts, function()
+    number = number + 1
+    return number
+  end, 1)
+  for _, p in pairs(layer.tensors) do p.requires_grad = true end
+  local x, dy = random({ TOKENS, k }, "bf16", true), random({ TOKENS, n }, "bf16")
+  -- Frozen weight: forward and dx; the experts that a token meets: forward, dx and their own gradients.
+  local flops = 4 * TOKENS * k * n + 6 * TOKENS * rank * 4 * (k + n)
+  row(("momq layer %dx%d both"):format(k, n), { flops = flops }, function()
+    local _inner <close> = sq.scope()
+    layer:run(x, { training = true }):backward(dy)
+    x:zero_grad()
+    for _, p in pairs(layer.tensors) do p:zero_grad() end
+  end)
 end
 for _, length in ipairs(small and { 40 } or { 2048, 8192, 32768 }) do
   local _s <close> = sq.scope()

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+import momq_peer
+
 FILTER = sys.argv[1] if len(sys.argv) > 1 else ""
 SMALL = "small" in sys.argv[2:]
 CARD = "cuda" if torch.cuda.is_available() else "cpu"
@@ -100,6 +102,18 @@ def both(name, inputs, fn):
     row(name + " both", run)
 
 
+def experts(k, n, rank):
+    p, x = momq_peer.parameters(k, n, rank, torch.bfloat16, CARD), random(TOKENS, k, wants=True)
+    weight, dy = random(n, k), random(TOKENS, n)
+
+    def run():
+        momq_peer.layer(x, weight, p, 2.0).backward(dy)
+        x.grad = None
+        momq_peer.forget_gradients(p)
+
+    row(f"momq layer {k}x{n} both", run)
+
+
 def attention(q, k, v):
     q, k, v = (x.transpose(0, 1).unsqueeze(0) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
@@ -166,6 +180,8 @@ def decode(name, count):
 kernels()
 for k, n in ((WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH)):
     both(f"linear {k}x{n}", [random(TOKENS, k, wants=True), random(n, k, wants=True)], F.linear)
+for k, n in ((WIDTH, INNER), (INNER, WIDTH)):
+    experts(k, n, 8 if SMALL else 128)
 for size in (40,) if SMALL else (2048, 8192, 32768):
     both(f"attention {size}", [random(size, HEADS, DIM, wants=True), random(size, GROUPS, DIM, wants=True),
                                random(size, GROUPS, DIM, wants=True)], attention)
