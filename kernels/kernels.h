@@ -270,7 +270,8 @@ typedef struct sqn_k_swiglu_grad {
 /* Segment s has queries q_start[s] .. q_start[s+1] and keys k_row[s] .. k_row[s] + k_len[s] of the
  * key and value arrays. The last query stands at the last key: query i of a segment of Q queries is
  * at position p = k_len - Q + i and, if causal, reads keys j with p - window < j <= p (window 0: no
- * limit). Training: k_row = q_start. Decoding: rows of a cache. */
+ * limit). Training: k_row = q_start. Decoding: rows of a cache, or its pages: key j of segment s is
+ * row j % page_rows of page pages[s, j / page_rows] then. */
 typedef struct sqn_k_attention {
     sqn_dtype dtype;
     int64_t segments, heads, kv_heads, dim;
@@ -283,6 +284,8 @@ typedef struct sqn_k_attention {
     double scale;
     int64_t window;
     int causal;
+    const int64_t *pages; /* [segments, most_pages], k_row is not read; NULL: there are none */
+    int64_t most_pages, page_rows;
 } sqn_k_attention;
 typedef struct sqn_k_attention_grad {
     sqn_dtype dtype;

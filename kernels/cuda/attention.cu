@@ -21,14 +21,14 @@ template <class T> __device__ __forceinline__ acc<T> dot(const T *x, const T *y,
 }
 
 /* own[i] += sum over the 32 lanes of factor * row(lane)[lane_of_this + 32 i]; lane j's row starts
- * at rows + j * stride. Lanes from `count` on have none. */
+ * at rows + `place` of that lane. Lanes from `count` on have none. */
 template <class T>
-__device__ __forceinline__ void add_rows(acc<T> *own, acc<T> factor, const T *rows, int64_t stride,
+__device__ __forceinline__ void add_rows(acc<T> *own, acc<T> factor, const T *rows, int64_t place,
                                          int64_t count, int64_t dim) {
     const int lane = (int)(threadIdx.x & 31u);
     for (int j = 0; j < (int)count; j++) {
         const acc<T> f = __shfl_sync(all_lanes, factor, j);
-        const T *row = rows + j * stride;
+        const T *row = rows + __shfl_sync(all_lanes, place, j);
         for (int i = 0; i < widest; i++)
             if (lane + 32 * i < dim) own[i] += f * load(row[lane + 32 * i]);
     }
@@ -39,8 +39,8 @@ template <class T> __global__ void attention_kernel(sqn_k_attention a) {
     tile t;
     if (!find_tile(a, blockIdx.x, rows_a_tile, false, &t)) return;
     const int lane = (int)(threadIdx.x & 31u);
-    const int64_t head = blockIdx.y, kv = head / (a.heads / a.kv_heads),
-                  stride = a.kv_heads * a.dim;
+    const int64_t head = blockIdx.y, kv = head / (a.heads / a.kv_heads);
+    const key_places places = places_of(a, t);
     for (int64_t r = threadIdx.x >> 5; r < t.count; r += rows_a_block) {
         const int64_t i = t.first + r, row = (t.q_row + i) * a.heads + head;
         const T *q = (const T *)a.q + row * a.dim;
@@ -49,15 +49,14 @@ template <class T> __global__ void attention_kernel(sqn_k_attention a) {
         key_range(a, t, i, i + 1, &low, &high);
         for (int64_t j0 = low; j0 < high; j0 += 32) {
             const int64_t j = j0 + lane, count = high - j0 < 32 ? high - j0 : 32;
-            const T *k = (const T *)a.k + ((t.k_row + j0) * a.kv_heads + kv) * a.dim;
-            const T *v = (const T *)a.v + ((t.k_row + j0) * a.kv_heads + kv) * a.dim;
-            const A s = j < high ? dot(q, k + lane * stride, a.dim) * (A)a.scale : (A)-INFINITY;
+            const int64_t at = j < high ? (places(j) * a.kv_heads + kv) * a.dim : 0;
+            const A s = j < high ? dot(q, (const T *)a.k + at, a.dim) * (A)a.scale : (A)-INFINITY;
             const A now = larger{}(warp_reduce(s, larger{}), top);
             const A keep = top == (A)-INFINITY ? (A)0 : exp(top - now);
             const A p = s == (A)-INFINITY ? (A)0 : exp(s - now);
             sum = sum * keep + warp_sum(p);
             for (int d = 0; d < widest; d++) out[d] *= keep;
-            add_rows(out, p, v, stride, count, a.dim);
+            add_rows(out, p, (const T *)a.v, at, count, a.dim);
             top = now;
         }
         T *y = (T *)a.out + row * a.dim;
@@ -107,7 +106,7 @@ __global__ void attention_dq_kernel(sqn_k_attention_grad a, const acc<T> *delta)
                 const A p = exp(dot(q, k + lane * stride, a.dim) * (A)a.scale - lse);
                 ds = p * (dot(dout, v + lane * stride, a.dim) - delta[row]) * (A)a.scale;
             }
-            add_rows(dq, ds, k, stride, count, a.dim);
+            add_rows(dq, ds, k, lane * stride, count, a.dim);
         }
         for (int d = 0; d < widest; d++)
             if (lane + 32 * d < a.dim) store((T *)a.dq + row * a.dim + lane + 32 * d, dq[d]);
@@ -139,8 +138,8 @@ __global__ void attention_dkv_kernel(sqn_k_attention_grad a, const acc<T> *delta
                             ((const A *)a.lse)[row]);
                     ds = p * (dot(dout + lane * stride, v, a.dim) - delta[row]) * (A)a.scale;
                 }
-                add_rows(dv, p, dout, stride, count, a.dim);
-                add_rows(dk, ds, q, stride, count, a.dim);
+                add_rows(dv, p, dout, lane * stride, count, a.dim);
+                add_rows(dk, ds, q, lane * stride, count, a.dim);
             }
         for (int d = 0; d < widest; d++)
             if (lane + 32 * d < a.dim) {

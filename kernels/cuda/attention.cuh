@@ -16,7 +16,7 @@ struct tile {
     int64_t segment;
     int64_t first, count;  /* rows of the tile, from the segment's first */
     int64_t queries, keys; /* of the segment */
-    int64_t q_row, k_row;  /* the segment's first rows in q and in k */
+    int64_t q_row, k_row;  /* the segment's first rows in q and in k (of keys in pages: 0) */
 };
 
 /* Tile `number` of all segments' tiles of `size` rows; whole warps call, each lane looks at one
@@ -44,10 +44,26 @@ __device__ bool find_tile(const K &a, int64_t number, int64_t size, bool by_keys
         const int64_t s = s0 + owner, start = a.q_start[s], queries = a.q_start[s + 1] - start;
         const int64_t first = (number - __shfl_sync(all_lanes, end - tiles, owner)) * size;
         const int64_t left = __shfl_sync(all_lanes, rows, owner) - first;
-        *t = {s, first, left < size ? left : size, queries, a.k_len[s], start, a.k_row[s]};
+        *t = {s,          first, left < size ? left : size, queries,
+              a.k_len[s], start, a.k_row ? a.k_row[s] : 0};
         return true;
     }
     return false;
+}
+
+/* The row of key j of a tile's segment. */
+struct key_places {
+    const int64_t *pages; /* of the segment; NULL: its keys lie one after the other */
+    int64_t first;
+    uint32_t size;
+    __device__ __forceinline__ int64_t operator()(int64_t j) const {
+        if (pages == nullptr) return first + j;
+        const uint32_t i = (uint32_t)j;
+        return pages[i / size] * size + i % size;
+    }
+};
+__device__ __forceinline__ key_places places_of(const sqn_k_attention &a, const tile &t) {
+    return {a.pages ? a.pages + t.segment * a.most_pages : nullptr, t.k_row, (uint32_t)a.page_rows};
 }
 
 /* Does query i (of the segment) read key j? */

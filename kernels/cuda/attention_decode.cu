@@ -87,13 +87,14 @@ __device__ __forceinline__ void scores(float s[2][4], const frag_a q[D / 16], T 
 
 /* K and V of 64 keys from j0 on into a stage; from `high` on they are zeros. */
 template <class T, int D>
-__device__ __forceinline__ void load_step(T *k_tile, const sqn_k_attention &a, const tile &t,
-                                          int64_t kv, int64_t j0, int64_t high) {
+__device__ __forceinline__ void load_step(T *k_tile, const sqn_k_attention &a,
+                                          const key_places &places, int64_t kv, int64_t j0,
+                                          int64_t high) {
 #pragma unroll
     for (int c = (int)threadIdx.x; c < keys_a_step * D / 8; c += 32 * warps) {
         const int row = c / (D / 8), chunk = c % (D / 8);
         const bool there = j0 + row < high;
-        const int64_t from = there ? ((t.k_row + j0 + row) * a.kv_heads + kv) * D + chunk * 8 : 0;
+        const int64_t from = there ? (places(j0 + row) * a.kv_heads + kv) * D + chunk * 8 : 0;
         T *to = chunk_at<T, D>(k_tile, row, chunk);
         copy16(to, (const T *)a.k + from, there);
         copy16(to + keys_a_step * D, (const T *)a.v + from, there);
@@ -154,6 +155,7 @@ __global__ void __launch_bounds__(32 * warps)
     constexpr int stage = 2 * keys_a_step * D;
     tile t;
     if (!find_tile(a, blockIdx.x, p.queries, false, &t)) return;
+    const key_places places = places_of(a, t);
     const ranges r = find_ranges(a, t, p.most, gridDim.z);
     if ((int)blockIdx.z >= r.count) return;
     const int64_t group = a.heads / a.kv_heads, kv = blockIdx.y / p.parts;
@@ -171,7 +173,7 @@ __global__ void __launch_bounds__(32 * warps)
 #pragma unroll
     for (int n = 0; n < STAGES - 1; n++) {
         if (low + n * keys_a_step < high)
-            load_step<T, D>(shared + n * stage, a, t, kv, low + n * keys_a_step, high);
+            load_step<T, D>(shared + n * stage, a, places, kv, low + n * keys_a_step, high);
         copies_commit();
     }
     frag_a q[D / 16];
@@ -181,7 +183,8 @@ __global__ void __launch_bounds__(32 * warps)
         copies_wait<STAGES - 2>();
         __syncthreads(); /* this step's copies are there, and the last one is done with */
         if (j0 + (STAGES - 1) * keys_a_step < high)
-            load_step<T, D>(shared + into * stage, a, t, kv, j0 + (STAGES - 1) * keys_a_step, high);
+            load_step<T, D>(shared + into * stage, a, places, kv, j0 + (STAGES - 1) * keys_a_step,
+                            high);
         copies_commit();
         T *keys = shared + from * stage + mine * D;
         float s[2][4];
@@ -233,7 +236,7 @@ template <class T, int D> sqn_status decode(const sqn_k_attention *a, void *stre
     const int64_t rows = a->queries * a->heads,
                   tiles = ceil_div(a->queries, p.queries) + a->segments;
     const unsigned blocks = (unsigned)(tiles < a->queries ? tiles : a->queries);
-    int64_t most = ceil_div(a->keys, keys_a_step);
+    int64_t most = ceil_div(a->pages ? a->most_pages * a->page_rows : a->keys, keys_a_step);
     most = most < 1 ? 1 : most < p.most ? most : p.most;
     void *scratch = nullptr;
     partial part = {};

@@ -13,15 +13,19 @@
 namespace sqn {
 constexpr int warps = 4, tile_rows = 64;
 
-/* Rows [0, ROWS) of a strided matrix into a tile; rows from `count` on are zeros. */
-template <class T, int D, int ROWS>
-__device__ __forceinline__ void load_tile(T *to, const T *from, int64_t stride, int64_t count) {
+/* Rows [0, ROWS) of a matrix into a tile, the r-th from place(r); rows from `count` on are zeros.
+ */
+template <class T, int D, int ROWS, class F>
+__device__ __forceinline__ void load_rows(T *to, const T *from, int64_t count, F place) {
     for (int c = (int)threadIdx.x; c < ROWS * D / 8; c += 32 * warps) {
         const int row = c / (D / 8), chunk = c % (D / 8);
         const bool there = row < count;
-        copy16(chunk_at<T, D>(to, row, chunk), from + (there ? row * stride + chunk * 8 : 0),
-               there);
+        copy16(chunk_at<T, D>(to, row, chunk), from + (there ? place(row) + chunk * 8 : 0), there);
     }
+}
+template <class T, int D, int ROWS>
+__device__ __forceinline__ void load_tile(T *to, const T *from, int64_t stride, int64_t count) {
+    load_rows<T, D, ROWS>(to, from, count, [=](int row) { return row * stride; });
 }
 
 /* Rows g and g + 8 of c [16, D] times factor[2], rounded, to rows of a strided matrix. */
@@ -40,7 +44,7 @@ __device__ __forceinline__ void write_rows(const float c[][4], T *to, int64_t st
     }
 }
 
-template <class T, int D>
+template <class T, int D, bool PAGES>
 __global__ void __launch_bounds__(32 * warps) attention_mma_kernel(sqn_k_attention a) {
     constexpr int KEYS = 64;
     SQN_SHARED_DYNAMIC(T, shared);
@@ -57,20 +61,26 @@ __global__ void __launch_bounds__(32 * warps) attention_mma_kernel(sqn_k_attenti
     const float scale = (float)a.scale * log2e;
     int64_t low, high;
     key_range(a, t, t.first, t.first + t.count, &low, &high);
+    const key_places places = places_of(a, t);
+    const auto fetch = [&](int64_t j0, int into) {
+        T *k_tile = k_tiles + into * KEYS * D, *v_tile = v_tiles + into * KEYS * D;
+        if constexpr (PAGES) {
+            const auto place = [&](int row) { return places(j0 + row) * k_stride; };
+            load_rows<T, D, KEYS>(k_tile, k, high - j0, place);
+            load_rows<T, D, KEYS>(v_tile, v, high - j0, place);
+        } else {
+            load_tile<T, D, KEYS>(k_tile, k + j0 * k_stride, k_stride, high - j0);
+            load_tile<T, D, KEYS>(v_tile, v + j0 * k_stride, k_stride, high - j0);
+        }
+    };
     float out[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
 
     load_tile<T, D, tile_rows>(q_tile, (const T *)a.q + row0, a.heads * D, t.count);
-    load_tile<T, D, KEYS>(k_tiles, k + low * k_stride, k_stride, high - low);
-    load_tile<T, D, KEYS>(v_tiles, v + low * k_stride, k_stride, high - low);
+    fetch(low, 0);
     copies_commit();
     int buffer = 0;
     for (int64_t j0 = low; j0 < high; j0 += KEYS, buffer ^= 1) {
-        if (j0 + KEYS < high) { /* the next tile comes while this one is worked on */
-            load_tile<T, D, KEYS>(k_tiles + (buffer ^ 1) * KEYS * D, k + (j0 + KEYS) * k_stride,
-                                  k_stride, high - j0 - KEYS);
-            load_tile<T, D, KEYS>(v_tiles + (buffer ^ 1) * KEYS * D, v + (j0 + KEYS) * k_stride,
-                                  k_stride, high - j0 - KEYS);
-        }
+        if (j0 + KEYS < high) fetch(j0 + KEYS, buffer ^ 1); /* while this one is worked on */
         copies_commit();
         copies_wait<1>();
         __syncthreads(); /* everybody's copies are there */
@@ -228,14 +238,19 @@ __global__ void __launch_bounds__(32 * warps)
 
 /* ---- launches ---- */
 
-template <class T, int D> sqn_status forward(const sqn_k_attention *a, void *stream) {
+template <class T, int D, bool PAGES>
+sqn_status forward_of(const sqn_k_attention *a, void *stream) {
     const size_t bytes = (size_t)(tile_rows + 4 * 64) * D * sizeof(T);
-    auto run = attention_mma_kernel<T, D>;
+    auto run = attention_mma_kernel<T, D, PAGES>;
     allow_shared(run, bytes);
     SQN_LAUNCH(run,
                dim3((unsigned)(ceil_div(a->queries, tile_rows) + a->segments), (unsigned)a->heads),
                32 * warps, bytes, stream, *a);
     return sqn_cuda_launched();
+}
+
+template <class T, int D> sqn_status forward(const sqn_k_attention *a, void *stream) {
+    return a->pages ? forward_of<T, D, true>(a, stream) : forward_of<T, D, false>(a, stream);
 }
 
 template <class T, int D>

@@ -7,6 +7,39 @@ struct shape {
     std::vector<int64_t> queries, keys; /* of each segment */
     int64_t heads, kv_heads, dim, window;
     int causal;
+    int64_t page_rows = 0; /* 0: keys lie one after the other */
+};
+
+/* The rows of each segment's pages; all pages in random order, one of them nobody's. */
+struct paging {
+    std::vector<int64_t> list;
+    int64_t most = 0, count = 0;
+    explicit paging(const shape &s) {
+        for (int64_t n : s.keys) most = std::max(most, (n + s.page_rows - 1) / s.page_rows);
+        std::vector<int64_t> numbers;
+        for (int64_t n : s.keys) count += (n + s.page_rows - 1) / s.page_rows;
+        for (int64_t i = 0; i <= count; i++) numbers.push_back(i);
+        for (size_t i = numbers.size(); i > 1; i--)
+            std::swap(numbers[i - 1], numbers[(size_t)choose((int64_t)i)]);
+        count++;
+        list.assign(s.keys.size() * (size_t)most, -1);
+        size_t next = 0;
+        for (size_t i = 0; i < s.keys.size(); i++)
+            for (int64_t j = 0; j * s.page_rows < s.keys[i]; j++)
+                list[i * (size_t)most + (size_t)j] = numbers[next++];
+    }
+    /* Keys in use get values, the others NaN. */
+    void fill(values &x, const shape &s) const {
+        std::vector<double> v((size_t)x.n, NAN);
+        const int64_t row = s.kv_heads * s.dim;
+        for (size_t i = 0; i < s.keys.size(); i++)
+            for (int64_t j = 0; j < s.keys[i]; j++) {
+                const int64_t at = list[i * (size_t)most + (size_t)(j / s.page_rows)] * s.page_rows;
+                for (int64_t d = 0; d < row; d++)
+                    v[(size_t)((at + j % s.page_rows) * row + d)] = uniform(-2, 2);
+            }
+        x.set(v);
+    }
 };
 
 std::vector<int64_t> starts(const std::vector<int64_t> &lengths) {
@@ -19,7 +52,9 @@ enum class what { inference, forward, backward }; /* without lse, with it, and b
 
 void attend(sqn_dtype dtype, const shape &s, what wanted) {
     std::vector<int64_t> q_start = starts(s.queries), k_start = starts(s.keys);
-    const int64_t queries = q_start.back(), keys = k_start.back(),
+    const paging table = s.page_rows ? paging(s) : paging(shape{{}, {}, 1, 1, 1, 0, 0, 1});
+    const int64_t queries = q_start.back(),
+                  keys = s.page_rows ? table.count * s.page_rows : k_start.back(),
                   segments = (int64_t)s.queries.size();
     k_start.pop_back();
     sqn_dtype wide = accumulator(dtype);
@@ -27,6 +62,8 @@ void attend(sqn_dtype dtype, const shape &s, what wanted) {
            k = values::floats(dtype, keys * s.kv_heads * s.dim),
            v = values::floats(dtype, keys * s.kv_heads * s.dim),
            out(dtype, queries * s.heads * s.dim), lse(wide, queries * s.heads);
+    if (s.page_rows) table.fill(k, s), table.fill(v, s);
+    values pages = values::of(table.list);
     values at = values::of(q_start), rows = values::of(k_start), lengths = values::of(s.keys);
     sqn_k_attention a = {};
     a.dtype = dtype, a.segments = segments, a.heads = s.heads, a.kv_heads = s.kv_heads,
@@ -36,9 +73,14 @@ void attend(sqn_dtype dtype, const shape &s, what wanted) {
     a.q = q.at(), a.k = k.at(), a.v = v.at(), a.out = out.at(),
     a.lse = wanted == what::inference ? nullptr : lse.at();
     a.scale = 0.3, a.window = s.window, a.causal = s.causal;
+    if (s.page_rows) {
+        a.k_row = nullptr, a.pages = pages.ids();
+        a.most_pages = table.most, a.page_rows = s.page_rows;
+    }
     sqn_k_attention r = a;
     r.dtype = SQN_F64, r.q_start = q_start.data(), r.k_row = k_start.data(),
     r.k_len = s.keys.data();
+    if (s.page_rows) r.k_row = nullptr, r.pages = table.list.data();
     r.q = q.cpu(), r.k = k.cpu(), r.v = v.cpu(), r.out = out.cpu(), r.lse = lse.cpu();
     check(sqn_cpu_attention(&r, nullptr), "cpu");
     check(sqn_cuda_attention(&a, nullptr), "cuda");
@@ -79,6 +121,7 @@ void any_dim(sqn_dtype dtype) {
     attend(dtype, {{35, 6}, {35, 6}, 2, 2, 40, 7, 1}, what::backward);
     attend(dtype, {{5, 18}, {9, 40}, 3, 1, 8, 0, 0}, what::backward);
     attend(dtype, {{1, 2, 1}, {33, 70, 1}, 4, 1, 16, 20, 1}, what::forward); /* a cache */
+    attend(dtype, {{1, 9, 0, 1}, {33, 40, 0, 1}, 4, 2, 10, 0, 1, 5}, what::forward);
 }
 
 void tensor_cores(sqn_dtype dtype) {
@@ -87,6 +130,7 @@ void tensor_cores(sqn_dtype dtype) {
         attend(dtype, {{66}, {66}, 1, 1, dim, 19, 1}, what::backward);
         attend(dtype, {{20}, {75}, 1, 1, dim, 0, 0}, what::backward);
         attend(dtype, {{1, 3}, {90, 129}, 2, 1, dim, 0, 1}, what::forward);
+        attend(dtype, {{70, 0, 1}, {130, 9, 90}, 2, 1, dim, 0, 1, 16}, what::forward);
     }
 }
 /* Few queries over many keys: ranges of 64 keys and longer ones, parts of a step, segments without
@@ -98,6 +142,8 @@ void decoding(sqn_dtype dtype) {
         attend(dtype, {{5}, {130}, 14, 2, dim, 66, 1}, what::inference);
         attend(dtype, {{3, 1}, {20, 129}, 2, 2, dim, 0, 0}, what::inference);
         attend(dtype, {{1}, {70}, 18, 1, dim, 0, 1}, what::inference);
+        attend(dtype, {{1, 2, 0, 1}, {150, 64, 3, 1}, 4, 2, dim, 0, 1, 64}, what::inference);
+        attend(dtype, {{1, 3}, {100, 131}, 2, 1, dim, 70, 1, 7}, what::inference);
     }
     attend(dtype, {{1, 1}, {150, 300}, 64, 64, 64, 0, 1}, what::inference); /* two ranges at most */
 }
