@@ -344,7 +344,8 @@ function ops.rms_norm(x, weight, eps, residual) end
 function ops.rope(q, k, positions, cosine, sine) end
 
 ---softmax(q k^T scale) v; q [T, H, D], k and v [S, KV, D]; rows: starts of the packed sequences [n+1] i64; keys,
----lengths: first key row and number of keys of each (decoding from a cache); scale 0: 1/sqrt(D).
+---lengths: first key row and number of keys of each (decoding from a cache); pages [n, M] instead of keys: page
+---numbers of each sequence, k and v are [P, R, KV, D] then, P pages of R rows; scale 0: 1/sqrt(D).
 ---@param q sqlune.Tensor
 ---@param k sqlune.Tensor
 ---@param v sqlune.Tensor
@@ -354,8 +355,9 @@ function ops.rope(q, k, positions, cosine, sine) end
 ---@param causal? boolean true if absent
 ---@param window? integer 0 if absent
 ---@param scale? number 0 if absent
+---@param pages? sqlune.Tensor
 ---@return sqlune.Tensor
-function ops.attention(q, k, v, rows, keys, lengths, causal, window, scale) end
+function ops.attention(q, k, v, rows, keys, lengths, causal, window, scale, pages) end
 
 ---silu(gate) * up.
 ---@param gate sqlune.Tensor
