@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cuda/fault.h"
+#include "cuda/recording.h"
 #include "tensor/device.h"
 
 enum { MOST = 64 };
@@ -20,8 +21,6 @@ static int cards;
 static cudaMemPool_t pools[MOST];
 static char absent[160]; /* why there are none */
 static __thread int current = -1;
-static __thread int recording = -1;       /* the card whose work is written down */
-static __thread cudaStream_t aside[MOST]; /* for memory while the thread's own stream records */
 
 static void find_cards(void) {
     cudaError_t status = cudaGetDeviceCount(&cards);
@@ -68,26 +67,20 @@ static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
     return SQN_OK;
 }
 
-/* Memory for a recording: taken now, not by each replay. */
-static void *take_aside(int device, size_t bytes) {
-    void *p = NULL;
-    if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes, aside[device])) != SQN_OK) return NULL;
-    return sqn_cuda_verdict(cudaStreamSynchronize(aside[device])) == SQN_OK ? p : NULL;
-}
-
 static void *take(int device, size_t bytes) {
     void *p = NULL;
     if (bytes == 0) bytes = 1;
     if (choose(device) != SQN_OK) return NULL;
-    if (recording == device) return take_aside(device, bytes);
+    if (sqn_cuda_recording_is_open()) return sqn_cuda_recording_take(bytes);
     return sqn_cuda_verdict(cudaMallocAsync(&p, bytes, 0)) == SQN_OK ? p : NULL;
 }
 
-/* What is given back during a recording is older than that, and nothing of that time still runs:
- * record waits. */
 static void give(int device, void *p) {
     if (choose(device) != SQN_OK) return;
-    sqn_cuda_verdict(cudaFreeAsync(p, recording == device ? aside[device] : 0));
+    if (sqn_cuda_recording_is_open())
+        sqn_cuda_recording_give(p);
+    else
+        sqn_cuda_verdict(cudaFreeAsync(p, 0));
 }
 
 /* Small copies from pageable memory are in the driver's hands on return; larger ones are waited
@@ -116,47 +109,29 @@ static sqn_status finish(int device) {
 }
 
 static void trim(void) {
-    if (current < 0 || recording >= 0) return; /* this thread used no card, or cannot wait for it */
+    if (current < 0 || sqn_cuda_recording_is_open()) return; /* used no card, or cannot wait */
     cudaStreamSynchronize(0);
     for (int d = 0; d < cards; d++)
         if (pools[d] != NULL) cudaMemPoolTrimTo(pools[d], 0);
 }
 
-/* ---- recordings: CUDA graphs of the thread's stream ---- */
-
-/* Relaxed: taking memory and asking the libraries for their choices are allowed meanwhile. */
 static sqn_status record(int device) {
     SQN_TRY(choose(device));
-    if (aside[device] == NULL)
-        SQN_TRY(sqn_cuda_verdict(cudaStreamCreateWithFlags(&aside[device], cudaStreamNonBlocking)));
-    SQN_TRY(sqn_cuda_verdict(cudaStreamSynchronize(cudaStreamPerThread)));
-    SQN_TRY(sqn_cuda_verdict(
-        cudaStreamBeginCapture(cudaStreamPerThread, cudaStreamCaptureModeRelaxed)));
-    recording = device;
-    return SQN_OK;
+    return sqn_cuda_recording_begin();
 }
 
 static sqn_status recorded(int device, void **work) {
-    cudaGraph_t graph = NULL;
-    cudaGraphExec_t runnable = NULL;
-    recording = -1;
     SQN_TRY(choose(device));
-    SQN_TRY(sqn_cuda_verdict(cudaStreamEndCapture(cudaStreamPerThread, &graph)));
-    sqn_status status = sqn_cuda_verdict(cudaGraphInstantiate(&runnable, graph, 0));
-    cudaGraphDestroy(graph);
-    if (status == SQN_OK) *work = runnable;
-    return status;
+    return sqn_cuda_recording_end(work);
 }
 
 static sqn_status replay(int device, void *work) {
     SQN_TRY(choose(device));
-    return sqn_cuda_verdict(cudaGraphLaunch(work, cudaStreamPerThread));
+    return sqn_cuda_recording_replay(work);
 }
 
 static void forget(int device, void *work) {
-    if (choose(device) != SQN_OK) return;
-    sqn_cuda_verdict(cudaStreamSynchronize(cudaStreamPerThread)); /* it may still run */
-    sqn_cuda_verdict(cudaGraphExecDestroy(work));
+    if (choose(device) == SQN_OK) sqn_cuda_recording_forget(work);
 }
 
 extern const sqn_kernel_table sqn_cuda_kernels;

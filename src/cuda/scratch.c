@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cuda/fault.h"
+#include "cuda/recording.h"
 #include "kernels/cuda/host.h"
 
 static __thread char text[200];
@@ -21,13 +22,18 @@ sqn_status sqn_cuda_verdict(cudaError_t status) {
 
 void *sqn_cuda_scratch(size_t bytes, void *stream) {
     void *p = NULL;
-    if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes ? bytes : 1, (cudaStream_t)stream)) == SQN_OK)
-        return p;
+    if (bytes == 0) bytes = 1;
+    if (sqn_cuda_recording_is_open()) return sqn_cuda_recording_scratch(bytes);
+    if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes, (cudaStream_t)stream)) == SQN_OK) return p;
     return NULL;
 }
 
 void sqn_cuda_scratch_release(void *p, void *stream) {
-    if (p != NULL) sqn_cuda_verdict(cudaFreeAsync(p, (cudaStream_t)stream));
+    if (p == NULL) return;
+    if (sqn_cuda_recording_is_open())
+        sqn_cuda_recording_scratch_release(p);
+    else
+        sqn_cuda_verdict(cudaFreeAsync(p, (cudaStream_t)stream));
 }
 
 static sqn_status copied(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
