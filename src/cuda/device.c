@@ -1,4 +1,4 @@
-/* The cards for src/tensor: memory, copies, streams. See tensor/device.h.
+/* The cards for src/tensor: memory, streams, recordings. See tensor/device.h.
  *
  * Rules: everything runs on the calling thread's default stream (this file and the kernels are
  * compiled with per-thread default streams), so one thread's work keeps its order and threads do
@@ -12,6 +12,7 @@
 
 #include "cuda/fault.h"
 #include "cuda/recording.h"
+#include "cuda/staging.h"
 #include "tensor/device.h"
 
 enum { MOST = 64 };
@@ -21,6 +22,7 @@ static int cards;
 static cudaMemPool_t pools[MOST];
 static char absent[160]; /* why there are none */
 static __thread int current = -1;
+static __thread char used[MOST];
 
 static void find_cards(void) {
     cudaError_t status = cudaGetDeviceCount(&cards);
@@ -36,6 +38,7 @@ static void find_cards(void) {
         if (cudaDeviceGetDefaultMemPool(&pools[d], d) == cudaSuccess)
             cudaMemPoolSetAttribute(pools[d], cudaMemPoolAttrReleaseThreshold, &all);
     }
+    cudaGetLastError(); /* a card without a pool says so when it is asked for memory */
 }
 
 static int count(void) {
@@ -48,8 +51,10 @@ static const char *fault(void) { return count() == 0 ? absent : sqn_cuda_fault_t
 static sqn_status choose(int device) {
     if (device == current) return SQN_OK;
     sqn_status status = sqn_cuda_verdict(cudaSetDevice(device));
-    if (status == SQN_OK) current = device;
-    return status;
+    if (status != SQN_OK) return status;
+    current = device;
+    used[device] = 1;
+    return SQN_OK;
 }
 
 static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
@@ -72,7 +77,7 @@ static void *take(int device, size_t bytes) {
     if (bytes == 0) bytes = 1;
     if (choose(device) != SQN_OK) return NULL;
     if (sqn_cuda_recording_is_open()) return sqn_cuda_recording_take(bytes);
-    return sqn_cuda_verdict(cudaMallocAsync(&p, bytes, 0)) == SQN_OK ? p : NULL;
+    return sqn_cuda_verdict(cudaMallocAsync(&p, bytes, cudaStreamPerThread)) == SQN_OK ? p : NULL;
 }
 
 static void give(int device, void *p) {
@@ -80,39 +85,39 @@ static void give(int device, void *p) {
     if (sqn_cuda_recording_is_open())
         sqn_cuda_recording_give(p);
     else
-        sqn_cuda_verdict(cudaFreeAsync(p, 0));
+        sqn_cuda_verdict(cudaFreeAsync(p, cudaStreamPerThread));
 }
 
-/* Small copies from pageable memory are in the driver's hands on return; larger ones are waited
- * for. */
 static sqn_status upload(int device, void *to, const void *from, size_t bytes) {
-    const size_t staged = (size_t)64 << 10;
     SQN_TRY(choose(device));
-    SQN_TRY(sqn_cuda_verdict(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, 0)));
-    return bytes <= staged ? SQN_OK : sqn_cuda_verdict(cudaStreamSynchronize(0));
+    return sqn_cuda_upload(device, to, from, bytes);
 }
 
 static sqn_status download(int device, void *to, const void *from, size_t bytes) {
     SQN_TRY(choose(device));
-    SQN_TRY(sqn_cuda_verdict(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, 0)));
-    return sqn_cuda_verdict(cudaStreamSynchronize(0));
+    return sqn_cuda_download(device, to, from, bytes);
 }
 
 static sqn_status zero(int device, void *p, size_t bytes) {
     SQN_TRY(choose(device));
-    return sqn_cuda_verdict(cudaMemsetAsync(p, 0, bytes, 0));
+    return sqn_cuda_verdict(cudaMemsetAsync(p, 0, bytes, cudaStreamPerThread));
 }
 
 static sqn_status finish(int device) {
     SQN_TRY(choose(device));
-    return sqn_cuda_verdict(cudaStreamSynchronize(0));
+    return sqn_cuda_verdict(cudaStreamSynchronize(cudaStreamPerThread));
 }
 
+/* This thread's work has to be done for what it gave back to be the pool's. */
 static void trim(void) {
-    if (current < 0 || sqn_cuda_recording_is_open()) return; /* used no card, or cannot wait */
-    cudaStreamSynchronize(0);
-    for (int d = 0; d < cards; d++)
-        if (pools[d] != NULL) cudaMemPoolTrimTo(pools[d], 0);
+    const int before = current;
+    if (before < 0) return; /* it used no card */
+    for (int d = 0; d < cards; d++) {
+        if (!used[d] || choose(d) != SQN_OK || sqn_cuda_recording_is_open()) continue;
+        sqn_cuda_verdict(cudaStreamSynchronize(cudaStreamPerThread));
+        if (pools[d] != NULL) sqn_cuda_verdict(cudaMemPoolTrimTo(pools[d], 0));
+    }
+    choose(before);
 }
 
 static sqn_status record(int device) {
@@ -152,4 +157,5 @@ const sqn_backend sqn_cuda_backend = {
     .replay = replay,
     .forget = forget,
     .fault = fault,
+    .lost = sqn_cuda_lost_text,
 };

@@ -11,5 +11,6 @@
 sqn_status sqn_cuda_verdict(cudaError_t status);
 void sqn_cuda_note(const char *words); /* a fault that CUDA does not know */
 const char *sqn_cuda_fault_text(void); /* of this thread's last fault, static */
+const char *sqn_cuda_lost_text(void);  /* what lost a card to this process; NULL: nothing */
 
 #endif

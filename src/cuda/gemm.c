@@ -1,20 +1,23 @@
 /* Products by cuBLASLt: one handle and workspace for each thread and card, the library's choice
  * kept by shape. The library (half a gigabyte) is opened with the first product.
  *
- * Rules: the choice for a shape is made once and stays, so that the same call gives the same bits.
- * f32 is computed in f32, not in TF32.
+ * Rules: the choice for a shape and its pointers' alignments is made once and stays, so that the
+ * same call gives the same bits. f32 is computed in f32, not in TF32. What the library cannot do is
+ * SQN_NOTFOUND; a library that fails is SQN_IO.
  */
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/library.h"
 #include "cuda/fault.h"
+#include "cuda/thread.h"
 #include "kernels/cuda/host.h"
 
 // clang-format off
 #define CALLS(CALL) \
-    CALL(cublasLtCreate) CALL(cublasLtMatmul) CALL(cublasLtMatmulAlgoGetHeuristic) \
+    CALL(cublasLtCreate) CALL(cublasLtDestroy) CALL(cublasLtMatmul) CALL(cublasLtMatmulAlgoGetHeuristic) \
     CALL(cublasLtMatmulDescCreate) CALL(cublasLtMatmulDescDestroy) \
     CALL(cublasLtMatmulDescSetAttribute) CALL(cublasLtMatmulPreferenceCreate) \
     CALL(cublasLtMatmulPreferenceDestroy) CALL(cublasLtMatmulPreferenceSetAttribute) \
@@ -47,9 +50,9 @@ static cudaDataType_t type_of(sqn_dtype t) {
                            : CUDA_R_64F;
 }
 
-static int alignment(const void *p) { /* what heuristics care for: up to 16 */
-    int n = 1;
-    while (n < 16 && ((uintptr_t)p & (uintptr_t)n) == 0) n *= 2;
+static uint32_t alignment(const void *p) { /* what algorithms care for: up to 16 */
+    uint32_t n = 1;
+    while (n < 16 && ((uintptr_t)p & n) == 0) n *= 2;
     return n;
 }
 
@@ -132,25 +135,46 @@ static choice *place_of(const sqn_gemm *key, int card) {
     return home;
 }
 
-static void choose(choice *c, const descriptors *d, const sqn_gemm *key, int card) {
+/* Of the algorithms for these alignments (256 bytes, if nothing is said) the first. */
+static int choose(cublasLtMatmulAlgo_t *algo, const descriptors *d, const sqn_gemm *g,
+                  cublasLtHandle_t handle) {
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t result;
-    size_t most = WORKSPACE;
+    const uint64_t most = WORKSPACE;
+    const uint32_t a = alignment(g->a), b = alignment(g->b), c = alignment(g->c);
     int count = 0;
-    c->key = *key;
-    c->card = card;
-    c->found = -1;
-    if (lt.cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) return;
-    lt.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                            &most, sizeof most);
-    if (lt.cublasLtMatmulAlgoGetHeuristic(on[card].handle, d->desc, d->a, d->b, d->c, d->c,
-                                          preference, 1, &result,
-                                          &count) == CUBLAS_STATUS_SUCCESS &&
-        count > 0) {
-        c->algo = result.algo;
-        c->found = 1;
-    }
+    if (lt.cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) return 0;
+#define SET(name, value)                                                                        \
+    (lt.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_##name, &(value), \
+                                             sizeof(value)) == CUBLAS_STATUS_SUCCESS)
+    const int found =
+        SET(MAX_WORKSPACE_BYTES, most) && SET(MIN_ALIGNMENT_A_BYTES, a) &&
+        SET(MIN_ALIGNMENT_B_BYTES, b) && SET(MIN_ALIGNMENT_C_BYTES, c) &&
+        SET(MIN_ALIGNMENT_D_BYTES, c) &&
+        lt.cublasLtMatmulAlgoGetHeuristic(handle, d->desc, d->a, d->b, d->c, d->c, preference, 1,
+                                          &result, &count) == CUBLAS_STATUS_SUCCESS &&
+        count > 0 && result.state == CUBLAS_STATUS_SUCCESS;
+#undef SET
+    if (found) *algo = result.algo;
     lt.cublasLtMatmulPreferenceDestroy(preference);
+    return found;
+}
+
+static void release(void) {
+    for (int card = 0; card < MOST_CARDS; card++) {
+        if (on[card].handle == NULL) continue;
+        sqn_cuda_verdict(cudaSetDevice(card));
+        lt.cublasLtDestroy(on[card].handle);
+        sqn_cuda_verdict(cudaFree(on[card].workspace));
+        on[card].handle = on[card].workspace = NULL;
+    }
+}
+
+static sqn_status failed(const char *what, cublasStatus_t status) {
+    char words[80];
+    snprintf(words, sizeof words, "cuBLASLt: %s: status %d", what, (int)status);
+    sqn_cuda_note(words);
+    return status == CUBLAS_STATUS_ALLOC_FAILED ? SQN_NOMEM : SQN_IO;
 }
 
 static sqn_status ready(int card) {
@@ -161,10 +185,33 @@ static sqn_status ready(int card) {
         sqn_err_clear(&e);
         return status;
     }
-    if (on[card].handle == NULL && lt.cublasLtCreate(&on[card].handle) != CUBLAS_STATUS_SUCCESS)
-        return SQN_NOMEM;
+    if (on[card].handle == NULL) {
+        const cublasStatus_t made = lt.cublasLtCreate(&on[card].handle);
+        if (made != CUBLAS_STATUS_SUCCESS) {
+            on[card].handle = NULL;
+            return failed("no handle", made);
+        }
+        sqn_cuda_at_thread_end(release);
+    }
     if (on[card].workspace != NULL) return SQN_OK;
-    return sqn_cuda_verdict(cudaMalloc(&on[card].workspace, WORKSPACE));
+    status = sqn_cuda_verdict(cudaMalloc(&on[card].workspace, WORKSPACE));
+    if (status != SQN_OK) on[card].workspace = NULL;
+    return status;
+}
+
+static sqn_status multiply(const sqn_gemm *g, const descriptors *d, const choice *c, void *stream) {
+    const float one = 1, beta = (float)g->beta;
+    const double one_wide = 1;
+    const int wide = g->dtype == SQN_F64;
+    const cublasStatus_t status = lt.cublasLtMatmul(
+        on[c->card].handle, d->desc, wide ? (const void *)&one_wide : &one, g->a, d->a, g->b, d->b,
+        wide ? (const void *)&g->beta : &beta, g->c, d->c, g->c, d->c, &c->algo,
+        on[c->card].workspace, WORKSPACE, stream ? (cudaStream_t)stream : cudaStreamPerThread);
+    if (status == CUBLAS_STATUS_SUCCESS) return SQN_OK;
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE)
+        return SQN_NOTFOUND;
+    SQN_TRY(sqn_cuda_verdict(cudaGetLastError()));
+    return failed("a product", status);
 }
 
 sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
@@ -177,17 +224,12 @@ sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
     if (describe(&d, g)) {
         const sqn_gemm key = key_of(g);
         choice *c = place_of(&key, card);
-        if (c->found == 0) choose(c, &d, &key, card);
-        const float one = 1, beta = (float)g->beta;
-        const double one_wide = 1, beta_wide = g->beta;
-        const int wide = g->dtype == SQN_F64;
-        if (c->found > 0 &&
-            lt.cublasLtMatmul(on[card].handle, d.desc, wide ? (const void *)&one_wide : &one, g->a,
-                              d.a, g->b, d.b, wide ? (const void *)&beta_wide : &beta, g->c, d.c,
-                              g->c, d.c, &c->algo, on[card].workspace, WORKSPACE,
-                              stream ? (cudaStream_t)stream : cudaStreamPerThread) ==
-                CUBLAS_STATUS_SUCCESS)
-            status = SQN_OK;
+        if (c->found == 0) {
+            c->key = key;
+            c->card = card;
+            c->found = choose(&c->algo, &d, g, on[card].handle) ? 1 : -1;
+        }
+        if (c->found > 0) status = multiply(g, &d, c, stream);
     }
     close_descriptors(&d);
     return status;

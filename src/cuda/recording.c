@@ -5,6 +5,7 @@
 
 #include "core/alloc.h"
 #include "cuda/fault.h"
+#include "cuda/thread.h"
 
 enum { MOST_CARDS = 64 };
 
@@ -69,12 +70,19 @@ void sqn_cuda_recording_scratch_release(void *p) {
         if (current->rooms[i].data == p) current->rooms[i].busy = 0;
 }
 
+static void release(void) {
+    for (int card = 0; card < MOST_CARDS; card++)
+        if (asides[card] != NULL) sqn_cuda_verdict(cudaStreamDestroy(asides[card]));
+}
+
 sqn_status sqn_cuda_recording_begin(void) {
     int card = 0;
     SQN_TRY(sqn_cuda_verdict(cudaGetDevice(&card)));
     if (card >= MOST_CARDS) return SQN_MISUSE;
-    if (asides[card] == NULL)
+    if (asides[card] == NULL) {
         SQN_TRY(sqn_cuda_verdict(cudaStreamCreateWithFlags(&asides[card], cudaStreamNonBlocking)));
+        sqn_cuda_at_thread_end(release);
+    }
     work *w = sqn_calloc(1, sizeof *w, NULL);
     if (w == NULL) return SQN_NOMEM;
     w->card = card;

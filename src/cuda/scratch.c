@@ -1,22 +1,57 @@
 /* Scratch memory and copies in stream order, and the verdict of calls and launches. */
 #include <cuda_runtime_api.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cuda/fault.h"
 #include "cuda/recording.h"
 #include "kernels/cuda/host.h"
 
 static __thread char text[200];
+static char lost[200];
+static atomic_bool is_lost;
 
 const char *sqn_cuda_fault_text(void) { return text[0] ? text : "no fault is known"; }
+const char *sqn_cuda_lost_text(void) { return atomic_load(&is_lost) ? lost : NULL; }
 
 void sqn_cuda_note(const char *words) { snprintf(text, sizeof text, "%s", words); }
 
+/* Those after which, says driver_types.h, the process can only end. */
+static bool sticks(cudaError_t status) {
+    switch (status) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorTensorMemoryLeak:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorExternalDevice:
+        return true;
+    default:
+        return false;
+    }
+}
+
 sqn_status sqn_cuda_verdict(cudaError_t status) {
+    static atomic_flag first = ATOMIC_FLAG_INIT;
     if (status == cudaSuccess) return SQN_OK;
-    const int sticks = cudaGetLastError() == status && cudaPeekAtLastError() != cudaSuccess;
+    cudaGetLastError();
     snprintf(text, sizeof text, "%s: %s%s", cudaGetErrorName(status), cudaGetErrorString(status),
-             sticks ? "; the card is lost to this process" : "");
+             sticks(status) ? "; the card is lost to this process" : "");
+    if (sticks(status) && !atomic_flag_test_and_set(&first)) {
+        memcpy(lost, text, sizeof lost);
+        atomic_store(&is_lost, true);
+    }
     return status == cudaErrorMemoryAllocation ? SQN_NOMEM : SQN_IO;
 }
 

@@ -49,6 +49,10 @@ sqn_status sqn_device_parse(const char *text, int *device, sqn_err *e) {
     return SQN_OK;
 }
 
+bool sqn_device_is_lost(int device) {
+    return device != SQN_CPU && sqn_backend_get()->lost() != NULL;
+}
+
 static sqn_status verdict(sqn_status status, int device, const char *what, sqn_err *e) {
     char name[16];
     if (status == SQN_OK) return SQN_OK;
@@ -56,11 +60,24 @@ static sqn_status verdict(sqn_status status, int device, const char *what, sqn_e
                     sqn_backend_get()->fault());
 }
 
+/* Of a card that cannot be chosen: each fails, with the words of that. */
+#define KERNEL(name)                                                       \
+    static sqn_status refuse_##name(const sqn_k_##name *k, void *stream) { \
+        (void)k, (void)stream;                                             \
+        return SQN_IO;                                                     \
+    }
+SQN_KERNELS(KERNEL)
+#undef KERNEL
+static const sqn_kernel_table refusing = {
+#define KERNEL(name) refuse_##name,
+    SQN_KERNELS(KERNEL)
+#undef KERNEL
+};
+
 const sqn_kernel_table *sqn_device_kernels(int device) {
     if (device == SQN_CPU) return &sqn_cpu_kernels;
     const sqn_backend *backend = sqn_backend_get();
-    backend->select(device); /* a card that is lost says so at the launch */
-    return backend->kernels;
+    return backend->select(device) == SQN_OK ? backend->kernels : &refusing;
 }
 
 /* From card to card through the host. */

@@ -7,6 +7,7 @@
 #ifndef SQN_TENSOR_DEVICE_H
 #define SQN_TENSOR_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ typedef struct sqn_backend {
     sqn_status (*replay)(int device, void *work);
     void (*forget)(int device, void *work);
     const char *(*fault)(void); /* words for the last call that failed, static */
+    const char *(*lost)(void);  /* why no card can be used any more, static; NULL: they can */
 } sqn_backend;
 
 /* Of src/cuda, where that is linked. */
@@ -52,6 +54,7 @@ int sqn_device_count(void); /* cards */
 sqn_status sqn_device_parse(const char *text, int *device, sqn_err *e);
 /* "cpu", "cuda:0" into text, which has 16 bytes; returns text. */
 const char *sqn_device_name(int device, char *text);
+bool sqn_device_is_lost(int device); /* a fault that only a new process is rid of */
 /* The kernels of a device, which become the target of this thread's kernel calls. */
 const sqn_kernel_table *sqn_device_kernels(int device);
 

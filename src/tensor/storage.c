@@ -197,6 +197,8 @@ sqn_storage *sqn_storage_new(int device, size_t bytes, sqn_err *e) {
     s->data = take_bytes(s, bytes);
     if (s->data == NULL) {
         sqn_free(s);
+        if (sqn_device_is_lost(device))
+            SQN_FAIL(e, SQN_IO, "%s: %s", sqn_device_name(device, name), sqn_backend_get()->lost());
         SQN_FAIL(e, SQN_NOMEM, "out of memory%s%s: %.1f MiB wanted, tensors hold %.1f MiB",
                  device == SQN_CPU ? "" : " on ",
                  device == SQN_CPU ? "" : sqn_device_name(device, name), (double)bytes / 1048576.0,

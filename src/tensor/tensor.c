@@ -147,12 +147,14 @@ const sqn_kernel_table *sqn_tensor_kernels(const sqn_tensor *x) {
 }
 
 sqn_status sqn_kernel_result(sqn_status status, const char *name, const sqn_tensor *x, sqn_err *e) {
-    char text[96];
+    char text[96], device[16];
     if (status == SQN_OK) return SQN_OK;
-    if (status == SQN_NOMEM) return SQN_FAIL(e, status, "%s: out of memory", name);
-    if (status == SQN_IO)
-        return SQN_FAIL(e, status, "%s: %s: %s", name, sqn_tensor_describe(x, text),
-                        sqn_backend_get()->fault());
+    const int on = x->storage->device;
+    if (status == SQN_NOMEM && !sqn_device_is_lost(on))
+        return SQN_FAIL(e, status, "%s: out of memory", name);
+    if (status == SQN_NOMEM || status == SQN_IO)
+        return SQN_FAIL(e, SQN_IO, "%s: %s on %s: %s", name, sqn_tensor_describe(x, text),
+                        sqn_device_name(on, device), sqn_backend_get()->fault());
     return SQN_FAIL(e, status, "%s: %s is not supported", name, sqn_tensor_describe(x, text));
 }
 

@@ -40,7 +40,7 @@ struct preferred {
 };
 struct chosen { /* inside cublasLtMatmulAlgo_t */
     uint64_t magic, problem, workspace;
-    uint32_t alignment[4];
+    uint32_t alignment[5]; /* of A, B, C, D, the bias */
 };
 static_assert(sizeof(chosen) <= sizeof(cublasLtMatmulAlgo_t), "an algorithm is opaque");
 constexpr uint64_t magic = 0x73716c756e65474d;
@@ -332,6 +332,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (mine.problem % 3 != 0) mine.workspace = mine.problem % 3 == 1 ? pref.workspace : 256;
     if (mine.workspace > pref.workspace) mine.workspace = 0;
     for (int i = 0; i < 4; i++) mine.alignment[i] = std::min(pref.alignment[i], 16u);
+    mine.alignment[4] = 16;
+    while (!is_aligned(p.d.bias, mine.alignment[4])) mine.alignment[4] /= 2;
     memset(&results[0], 0, sizeof results[0]);
     memcpy(&results[0].algo, &mine, sizeof mine);
     results[0].workspaceSize = mine.workspace;
@@ -360,14 +362,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (how.workspace > bytes || (how.workspace > 0 && workspace == nullptr))
         return CUBLAS_STATUS_INVALID_VALUE;
     if (C != D || !is_aligned(workspace, 256)) return CUBLAS_STATUS_INVALID_VALUE;
-    const void *given[] = {A, B, C, D};
-    for (int i = 0; i < 4; i++)
+    const void *given[] = {A, B, C, D, p.d.bias};
+    for (int i = 0; i < 5; i++)
         if (!is_aligned(given[i], how.alignment[i])) return CUBLAS_STATUS_INVALID_VALUE;
     for (const void *x : {A, B, C, p.d.epilogue == CUBLASLT_EPILOGUE_BIAS ? p.d.bias : A})
         if (card::device_of(x) != device)
             card::fail("a product of memory that is not cuda:%d's", device);
-    if (p.d.epilogue == CUBLASLT_EPILOGUE_BIAS && !is_aligned(p.d.bias, 16))
-        card::fail("a product's bias is read in vectors of 16 bytes");
     const bool is_wide = p.d.scale == CUDA_R_64F;
     const double al = is_wide ? *(const double *)alpha : *(const float *)alpha;
     const double be = is_wide ? *(const double *)beta : *(const float *)beta;

@@ -36,6 +36,7 @@ struct thread_state {
     cudaError_t last = cudaSuccess;
     cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
     stream *own[cards] = {};
+    bool ended = false; /* what is asked after that is on nobody's stream */
     ~thread_state();
 };
 thread_local thread_state thread;
@@ -60,10 +61,12 @@ void drop(stream *s) {
 
 thread_state::~thread_state() {
     std::lock_guard<std::recursive_mutex> held(lock);
-    for (stream *s : own) {
+    ended = true;
+    for (stream *&s : own) {
         if (s == nullptr) continue;
         s->orphan = true;
         if (s->queue.empty()) drop(s);
+        s = nullptr;
     }
 }
 
@@ -192,6 +195,7 @@ stream *find_stream(cudaStream_t handle) {
     if (own == nullptr) {
         own = new stream();
         own->device = thread.device;
+        own->orphan = false;
         streams().insert(own);
     }
     return own;
