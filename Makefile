@@ -95,6 +95,7 @@ CUDAINC  := $(firstword $(patsubst %/cuda_runtime_api.h,%,$(wildcard $(addsuffix
 LTMAJOR  := $(shell sed -n 's/^\#define CUBLAS_VER_MAJOR *//p' $(addsuffix /cublas_api.h,$(CUDAINC)) /dev/null 2>/dev/null)
 CARD     := $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate runtime_calls runtime_memory runtime_stream) $(patsubst %.c,$(BUILD)/emulated/%.o,$(sort $(wildcard src/cuda/*.c)))
 PLAYED   := $(if $(CUDAINC),$(BUILD)/bin/sqlune-emulated)
+PARTLY   := $(if $(CUDAINC),$(BUILD)/src-cuda-on-host)
 CXX      := g++
 CXXFLAGS  = -std=c++17 -O2 -g -fopenmp -Wall -Wextra -Wno-unknown-pragmas -Werror -DSQN_EMULATE $(SAN)
 CUDAFLAG := -DCUDA_API_PER_THREAD_DEFAULT_STREAM -isystem $(CUDAINC)
@@ -104,7 +105,7 @@ $(BUILD)/emulated/%.o: %.cu Makefile
 $(BUILD)/emulated/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc $<"; $(CC) $(CPPFLAGS) $(CFLAGS) $(CUDAFLAG) -MMD -MP -c -o $@ $<
-$(filter $(BUILD)/tests/gpu/runtime%,$(CARD)): CPPFLAGS += $(CUDAFLAG)
+$(filter $(BUILD)/tests/gpu/runtime%,$(CARD)) $(BUILD)/tests/gpu/cards.o: CPPFLAGS += $(CUDAFLAG)
 $(BUILD)/tests/gpu/%.o: tests/gpu/%.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
@@ -113,11 +114,13 @@ $(BUILD)/cuda-on-host: $(EMULATED) $(ALONE) $(filter $(BUILD)/kernels/cpu/% $(BU
 $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR): tests/gpu/cublaslt.cpp tests/gpu/card.h Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(CUDAFLAG) -O3 -march=$(ARCH) -fPIC -shared -o $@ $<
+$(BUILD)/src-cuda-on-host: $(BUILD)/tests/gpu/cards.o $(EMULATED) $(CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ)) | $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR)
+	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -rdynamic -o $@ $^ -ldl -lpthread -lm -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/emulated'
 $(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD) | $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR)
 	@mkdir -p $(@D)
 	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../emulated'
 	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
--include $(EMULATED:.o=.d) $(ALONE:.o=.d) $(CARD:.o=.d)
+-include $(EMULATED:.o=.d) $(ALONE:.o=.d) $(CARD:.o=.d) $(BUILD)/tests/gpu/cards.d
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20
@@ -127,9 +130,9 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(PLAYED) $(FUZZERS:%=$(BUILD)/fuzz-%)
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(PLAYED) $(PARTLY) $(FUZZERS:%=$(BUILD)/fuzz-%)
 	@$(if $(PLAYED),,echo "no headers of CUDA: src/cuda is not tested")
-	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host SQLUNE_EMULATED=$(PLAYED) $(SQLUNE) tests/run.lua $(ONLY)
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host SQLUNE_EMULATED=$(PLAYED) SQLUNE_CARDS=$(PARTLY) $(SQLUNE) tests/run.lua $(ONLY)
 
 fuzz: ## libFuzzer (clang) over the readers of texts: RUNS=10000000 of each; what it finds goes to build-fuzz
 	@$(MAKE) --no-print-directory CUDA=0 BUILD=$(BUILD)-fuzz CC="$(or $(CLANG),clang)" OPT="-O2 -g" WARN=-w FUZZER=-fsanitize=fuzzer fuzz-run \

@@ -1,5 +1,13 @@
--- The CUDA kernels on the host (tests/gpu): against the CPU's in f64, in 20 orders of threads, without each barrier.
+-- CUDA on the host (tests/gpu): the kernels against the CPU's in f64, in 20 orders of threads, without each barrier;
+-- src/cuda over cards that the host plays.
 local t = require "tests.check"
+
+---The program that an environment variable names; the test is skipped without.
+local function built(name)
+  local program = os.getenv(name) or ""
+  if program == "" then t.skip(name .. " names no program: make test builds it where CUDA's headers are") end
+  return program
+end
 
 return {
   ["every kernel gives the CPU's results, and needs each of its barriers"] = function()
@@ -10,9 +18,20 @@ return {
     t.ok(text:find "%d+ passed, 0 failed", text)
   end,
 
+  ["src/cuda: products, copies, memory, recordings, whenever the card does them"] = function()
+    local program = built "SQLUNE_CARDS"
+    for seed = 1, 3 do
+      local pipe = assert(io.popen(("%s %d 2>&1"):format(program, seed)))
+      local text = pipe:read "a"
+      t.ok(pipe:close(), text)
+    end
+    local pipe = assert(io.popen("SQLUNE_CARD=waits=0 " .. program .. " 2>&1")) -- and somebody has to wait for it
+    local text = pipe:read "a"
+    t.ok(not pipe:close() and text:find "not ok product", text)
+  end,
+
   ["the whole program computes on a card that the host plays"] = function() -- the cases of tests/device
-    local program = os.getenv "SQLUNE_EMULATED" or ""
-    if program == "" then t.skip "SQLUNE_EMULATED names no program: make test builds it where CUDA's headers are" end
+    local program = built "SQLUNE_EMULATED"
     local pipe = assert(io.popen("TEST_GROUP=device " .. program .. " tests/run.lua 2>&1"))
     local text = pipe:read "a"
     t.ok(pipe:close(), text)
