@@ -315,29 +315,45 @@ typedef struct sqn_k_cross_entropy {
 
 /* ---- optimiser (adamw.c) ---- */
 
-typedef struct sqn_k_adamw { /* torch.optim.AdamW: decay first, eps after the bias correction */
-    sqn_dtype dtype;         /* of param */
-    sqn_dtype grad_dtype;    /* F32, BF16 or F64 */
-    int64_t n, step;         /* step counts from 1 */
+typedef struct sqn_k_adamw_tensor { /* one of the tensors of a step */
+    int64_t n;
     void *param;
     void *master; /* f32 copy that is updated and then rounded into param; NULL: param itself is
                      updated */
     const void *grad;
     void *m, *v; /* accumulator type, or u8 codes if m_scale is set: docs/formats.md */
     float *m_scale,
-        *v_scale; /* [ceil(n / SQN_STATE_BLOCK)] largest magnitude of each block; NULL */
+        *v_scale;    /* [ceil(n / SQN_STATE_BLOCK)] largest magnitude of each block; NULL */
+    uint64_t stream; /* of stochastic rounding */
+} sqn_k_adamw_tensor;
+typedef struct sqn_k_adamw { /* torch.optim.AdamW of `count` tensors: decay first, eps after the
+                                bias correction */
+    sqn_dtype dtype;         /* of every param */
+    sqn_dtype grad_dtype;    /* dtype, or F32 for BF16 */
+    int64_t count, step;     /* step counts from 1 */
+    const sqn_k_adamw_tensor *tensors; /* on the host; all or none have a master, and scales */
     double lr, beta1, beta2, eps, weight_decay, grad_scale;
+    const double *grad_scale_at; /* one number that grad_scale is multiplied by; where the product
+                                    is not finite nothing is changed; NULL */
     int stochastic; /* BF16 without master: round up or down at random, right in the mean; element i
                        takes 16 bits of counter offset + i/8 of Philox keyed (seed, stream) */
-    uint64_t seed, stream, offset;
+    uint64_t seed, offset;
 } sqn_k_adamw;
-#define SQN_STATE_BLOCK 256    /* elements that share a scale in 8-bit states */
-typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
+#define SQN_STATE_BLOCK 256 /* elements that share a scale in 8-bit states */
+typedef struct sqn_k_norms_tensor {
     sqn_dtype dtype;
     int64_t n;
     const void *x;
-    double *sum;
-} sqn_k_norm_sq;
+} sqn_k_norms_tensor;
+typedef struct sqn_k_norms { /* 2-norms in f64, in a fixed order */
+    int64_t count, groups;
+    const sqn_k_norms_tensor *tensors; /* on the host; group after group */
+    const int64_t *start; /* on the host; [groups + 1]: where each group's tensors begin */
+    double max;           /* 0: no limit */
+    double *norms;        /* [1 + groups]: of all tensors, of each group's */
+    double *factor; /* what brings the first norm to max, at most 1; NaN where that norm is not
+                       finite; NULL: not wanted */
+} sqn_k_norms;
 
 /* KERNEL(name): sqn_<device>_<name>(const sqn_k_<name> *, void *stream); the file is
  * kernels/<device>/<family>. */
@@ -347,7 +363,7 @@ typedef struct sqn_k_norm_sq { /* *sum = sum of squares, in f64, fixed order */
     KERNEL(reduce) KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) \
     KERNEL(scatter_rows) KERNEL(topk) KERNEL(topk_grad) KERNEL(eigh) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) \
     KERNEL(rms_norm_grad) KERNEL(rope) KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) \
-    KERNEL(attention_grad) KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norm_sq) \
+    KERNEL(attention_grad) KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norms) \
     KERNEL(moe_group) KERNEL(moe_lora) KERNEL(moe_lora_grad)
 // clang-format on
 

@@ -72,23 +72,22 @@ local rate = schedule[cfg.schedule](cfg, plan:steps())
 run:track { model = adapter, optimizer = optimizer, batches = plan, tokenizer_from = text.folder }
 
 for step, micro in run:steps() do              -- micro: the batches of one optimizer step
-  local count, entry = 0, { loss = 0, margin = 0, accuracy = 0, chosen = 0, rejected = 0, lr = rate(step) }
+  local _step <close> = sq.scope()
+  local count, loss = 0, sq.zeros({}, { dtype = "f64", device = model.device })
   for _, batch in ipairs(micro) do count = count + batch.pairs end
+  local watch, entry = dpo.watch(count)
   for _, batch in ipairs(micro) do
     local s <close> = sq.scope()               -- every tensor made here is gone at the end
     local sum, result = dpo.batch_loss(model, batch, reference,
       { beta = cfg.dpo.beta, smoothing = cfg.dpo.smoothing, nll = cfg.dpo.nll, checkpoint = cfg.checkpointing })
     local part = sum / count                   -- the mean over the whole step's pairs, however it is split
     part:backward()
-    entry.loss = entry.loss + part:item()
-    for i, margin in ipairs(result.margins) do
-      entry.margin, entry.accuracy = entry.margin + margin / count, entry.accuracy + (margin > 0 and 1 or 0) / count
-      entry.chosen = entry.chosen + result.chosen[i] / count
-      entry.rejected = entry.rejected + result.rejected[i] / count
-    end
+    loss:add_(part)
+    watch(result)
   end
-  local norm, factor = optim.clip(parameters, cfg.clip)
-  entry.grad_norm, entry.skipped = norm, not optimizer:step(entry.lr, factor)
+  local norms, factor = optim.clip_on_device(parameters, cfg.clip)
+  optimizer:step(rate(step), factor)           -- a gradient that is not finite changes nothing
+  entry.loss, entry.grad_norm, entry.lr = loss, norms, rate(step)
   run:log(entry)
 end
 run:save_model()

@@ -71,18 +71,19 @@ local rate = schedule[cfg.schedule](cfg, plan:steps())
 run:track { model = trained, optimizer = optimizer, batches = plan, tokenizer_from = text.folder }
 
 for step, micro in run:steps() do              -- micro: the batches of one optimizer step
-  local labelled, loss = batches.labelled(micro), 0
+  local _step <close> = sq.scope()
+  local labelled, loss = batches.labelled(micro), sq.zeros({}, { dtype = "f64", device = model.device })
   for place, batch in ipairs(micro) do
     local s <close> = sq.scope()               -- every tensor made here is gone at the end
     local part = loss_of(batch, step, place, micro) / labelled -- the mean over all labels of the step
     part:backward()
-    loss = loss + part:item()
+    loss:add_(part)
   end
-  local norm, factor, parts = optim.clip(parameters, cfg.clip, names)
-  local done = optimizer:step(rate(step), factor) -- false: the gradient was not finite, nothing changed
-  local entry = { loss = loss, grad_norm = norm, grad_norms = parts, lr = rate(step), skipped = not done }
+  local norms, factor, parts = optim.clip_on_device(parameters, cfg.clip, names)
+  optimizer:step(rate(step), factor)           -- a gradient that is not finite changes nothing
+  local entry, due = { loss = loss, grad_norm = norms, parts = parts, lr = rate(step) }, eval:due(step, run.total)
   if added then added:log(entry, step, step == plan:steps()) end
-  run:log(entry)
-  if eval:due(step, run.total) then run:judge(eval:run(model, step)) end
+  run:log(entry, due)
+  if due then run:judge(eval:run(model, step)) end
 end
 run:save_model()

@@ -13,9 +13,9 @@
 #include "tests/gpu/emulate.h"
 #define SQN_TEXT_OF(x) #x
 #define SQN_TEXT(x) SQN_TEXT_OF(x)
-#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...)                                 \
-    emu::launch(#kernel " of " __FILE__ ":" SQN_TEXT(__LINE__), kernel, grid, block, shared, \
-                stream, __VA_ARGS__)
+#define SQN_LAUNCH(kernel, grid, block, shared, stream, ...)                                      \
+    (sqn_cuda_count_launch(), emu::launch(#kernel " of " __FILE__ ":" SQN_TEXT(__LINE__), kernel, \
+                                          grid, block, shared, stream, __VA_ARGS__))
 #define SQN_SHARED(type, name, count) \
     static const char name##_key = 0; \
     type *name = (type *)emu::static_shared(&name##_key, sizeof(type) * (count))
@@ -25,7 +25,7 @@
 #include <math.h>
 #include <stdint.h>
 #define SQN_LAUNCH(kernel, grid, block, shared, stream, ...) \
-    kernel<<<grid, block, shared, (cudaStream_t)(stream)>>>(__VA_ARGS__)
+    (sqn_cuda_count_launch(), kernel<<<grid, block, shared, (cudaStream_t)(stream)>>>(__VA_ARGS__))
 #define SQN_SHARED(type, name, count) __shared__ type name[count]
 #define SQN_SHARED_DYNAMIC(type, name)                                 \
     extern __shared__ __align__(128) unsigned char sqn_shared_bytes[]; \
@@ -175,6 +175,7 @@ void launch_dependent(F *kernel, dim3 grid, dim3 block, size_t shared, void *str
     how.dynamicSmemBytes = shared, how.stream = (cudaStream_t)stream;
     how.attrs = &early;
     how.numAttrs = sqn_cuda_capability() >= 90 ? 1 : 0;
+    sqn_cuda_count_launch();
     cudaLaunchKernelEx(&how, kernel, argument...);
 }
 #endif

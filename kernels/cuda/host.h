@@ -16,7 +16,9 @@
 
 void *sqn_cuda_scratch(size_t bytes, void *stream); /* contents undefined */
 void sqn_cuda_scratch_release(void *p, void *stream);
-sqn_status sqn_cuda_launched(void); /* SQN_OK, or what the last launch failed with */
+void sqn_cuda_count_launch(void);    /* before each one, also of a product */
+int64_t sqn_cuda_launch_count(void); /* of this thread */
+sqn_status sqn_cuda_launched(void);  /* SQN_OK, or what the last launch failed with */
 /* 10 times the compute capability of the current card (90: Hopper), or the limit if that is less:
  * tests look at what was written for older cards. */
 int sqn_cuda_capability(void);

@@ -55,9 +55,9 @@ function M.reference(model, which)
 end
 
 ---@class sqlune.dpo.Result
----@field margins number[]   beta ((policy - reference) of the chosen answer - that of the rejected one), of each pair
----@field chosen number[]    beta (policy - reference) of the chosen answers
----@field rejected number[]
+---@field margins userdata   beta ((policy - reference) of the chosen answer - that of the rejected one), of each pair
+---@field chosen userdata    beta (policy - reference) of the chosen answers
+---@field rejected userdata
 
 ---Sum over a batch's pairs of -log sigmoid(margin); with smoothing e (1 - e) of it and e of the pair turned round; with
 ---nll so much of the chosen answer's negative log-probability, divided by its tokens.
@@ -80,8 +80,7 @@ function M.loss(policy, reference, o, lengths)
     for n, length in ipairs(lengths) do weights[n] = n % 2 == 1 and o.nll / math.max(length, 1) or 0 end
     loss = loss - (policy * sq.tensor(weights, { dtype = policy.dtype, device = policy.device })):sum()
   end
-  local function numbers(x) return x:detach():totable() end
-  return loss, { margins = numbers(margin:reshape { -1 }), chosen = numbers(chosen), rejected = numbers(rejected) }
+  return loss, { margins = margin:reshape { -1 }:detach(), chosen = chosen:detach(), rejected = rejected:detach() }
 end
 
 ---Labelled tokens of each sequence of a batch.
@@ -106,6 +105,40 @@ end
 function M.batch_loss(model, batch, reference, o)
   local theirs = reference(function() return M.log_probabilities(model, batch) end)
   return M.loss(M.log_probabilities(model, batch, o.checkpoint), theirs, o, (o.nll or 0) > 0 and lengths_of(batch))
+end
+
+---The means of a step over its pairs, for its log: { margin, accuracy, chosen, rejected } as functions, which wait for
+---the results that add() was given.
+---@param count integer  pairs of the whole step
+---@return fun(result: sqlune.dpo.Result) add
+---@return table<string, fun(): number> entry
+function M.watch(count)
+  local results, sums = {}, nil
+  local function read()
+    sums = { margin = 0, accuracy = 0, chosen = 0, rejected = 0 }
+    for _, result in ipairs(results) do
+      local list = {}
+      for key, fetched in pairs(result) do
+        list[key] = fetched:wait():totable()
+        fetched:close()
+      end
+      for i, margin in ipairs(list.margins) do
+        sums.margin, sums.accuracy = sums.margin + margin / count, sums.accuracy + (margin > 0 and 1 or 0) / count
+        sums.chosen = sums.chosen + list.chosen[i] / count
+        sums.rejected = sums.rejected + list.rejected[i] / count
+      end
+    end
+    return sums
+  end
+  local entry = {}
+  for _, key in ipairs { "margin", "accuracy", "chosen", "rejected" } do
+    entry[key] = function() return (sums or read())[key] end
+  end
+  return function(result)
+    local fetched = {}
+    for key, x in pairs(result) do fetched[key] = x:fetch() end
+    results[#results + 1] = fetched
+  end, entry
 end
 
 return M

@@ -218,8 +218,8 @@ end
 local function new(model, config, o)
   local dtype = o.dtype or model.dtype == "bf16" and "f32" or model.dtype
   return setmetatable({
-    model = model, config = config, dtype = dtype, seed = o.seed or 1, train = o.train, by_name = {}, order = {},
-    carried = {}, parts = {}, where = "lora", name = o.name or "default",
+    model = model, device = model.device, config = config, dtype = dtype, seed = o.seed or 1, train = o.train,
+    by_name = {}, order = {}, carried = {}, parts = {}, where = "lora", name = o.name or "default",
   }, Adapter)
 end
 

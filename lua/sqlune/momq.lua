@@ -63,7 +63,7 @@ end
 ---@param o? {seed?: integer}
 ---@return sqlune.momq.Adapter
 function M.attach(model, c, o)
-  local self = setmetatable({ model = model, c = c, layers = {}, norms = {}, sums = {},
+  local self = setmetatable({ model = model, device = model.device, c = c, layers = {}, norms = {}, sums = {},
     known = setmetatable({}, { __mode = "k" }) }, Adapter)
   local stream, leaves, used = 0, {}, {}
   local function random()

@@ -27,7 +27,8 @@ local SMALLEST <const> = 4096 -- tensors with fewer elements keep full states, a
 ---@field decay_of? fun(name: string, param: userdata): boolean? whether it decays (matrices do)
 
 ---@class sqlune.optim.AdamW
----@field step_count integer  updates that were made
+---@field step_count integer  updates that were made; read it by updates(): the last one's verdict may be on its way
+---@field moves integer       updates that were begun
 local AdamW = {}
 AdamW.__index = AdamW
 
@@ -54,7 +55,7 @@ end
 function M.adamw(names, params, o)
   o = o or {}
   local self = setmetatable({
-    names = names, params = params, step_count = 0, beta1 = o.beta1 or 0.9, beta2 = o.beta2 or 0.999,
+    names = names, params = params, step_count = 0, moves = 0, beta1 = o.beta1 or 0.9, beta2 = o.beta2 or 0.999,
     eps = o.eps or 1e-8, weight_decay = o.weight_decay or 0.1, states = o.states or "full", seed = -1,
     m = {}, v = {}, m_scale = {}, v_scale = {}, masters = {}, groups = {},
   }, AdamW)
@@ -81,7 +82,7 @@ function M.adamw(names, params, o)
 end
 
 ---One group of parameters that share decay, rate and kind of states.
-local function step_group(self, group, lr, factor)
+local function step_group(self, group, lr, scale, factor)
   local lists, with_masters = { {}, {}, {}, {}, {}, {}, {} }, false
   local params, grads, m, v, masters, m_scale, v_scale = table.unpack(lists)
   for _, i in ipairs(group) do
@@ -97,8 +98,8 @@ local function step_group(self, group, lr, factor)
   if #params == 0 then return end
   local o = {
     lr = lr * group.rate, beta1 = self.beta1, beta2 = self.beta2, eps = self.eps, step = self.step_count,
-    weight_decay = group.decays and self.weight_decay or 0, grad_scale = factor,
-    seed = self.seed, stream = group[1] << 32,
+    weight_decay = group.decays and self.weight_decay or 0, grad_scale = scale,
+    factor = factor, seed = self.seed, stream = group[1] << 32,
   }
   masters = with_masters and masters or nil
   if group.blockwise then
@@ -108,23 +109,48 @@ local function step_group(self, group, lr, factor)
   end
 end
 
+local function is_finite(x) return x == x and math.abs(x) < math.huge end
+
+---Waits for the verdict on the last step, where that is still on its way.
+local function settle(self)
+  local pending = self.pending
+  if not pending then return end
+  self.pending = nil
+  local _s <close> = sq.scope()
+  if not is_finite(pending:wait():item()) then self.step_count = self.step_count - 1 end
+  pending:close()
+end
+
+---Updates that were made. Waits for a card that has not said yet whether the last one was.
+---@return integer
+function AdamW:updates()
+  settle(self)
+  return self.step_count
+end
+
 ---One step with this learning rate on the parameters that have a gradient; the gradients are spent by it. A `factor`
----that is not finite (of a norm that is not) skips the step: weights and moments stay as they are.
+---that is not finite (of a norm that is not) skips the step: weights and moments stay as they are. A factor on a card
+---(of clip_on_device) is not read before the next step.
 ---@param lr number
----@param factor? number every gradient is multiplied by it (clipping)
----@return boolean done  false: skipped
+---@param factor? number|userdata every gradient is multiplied by it (clipping)
+---@return boolean? done  false: skipped; nil: the card has not said yet
 function AdamW:step(lr, factor)
+  settle(self)
   factor = factor or 1
-  local finite = factor == factor and math.abs(factor) < math.huge
-  if finite then
+  local later = type(factor) ~= "number" and factor.device ~= "cpu" and factor or nil
+  if type(factor) ~= "number" and not later then factor = factor:item() end
+  local done = later == nil and is_finite(factor)
+  if done or later then
     sq.sys.uninterrupted(function() -- all parameters move, or none
       local _s <close> = sq.scope()
-      self.step_count = self.step_count + 1
-      for _, group in ipairs(self.groups) do step_group(self, group, lr, factor) end
+      self.step_count, self.moves = self.step_count + 1, self.moves + 1
+      self.pending = later and later:fetch()
+      for _, group in ipairs(self.groups) do step_group(self, group, lr, later and 1 or factor, later) end
     end)
   end
   for _, p in ipairs(self.params) do p:zero_grad() end
-  return finite
+  if later then return nil end
+  return done
 end
 
 ---What a checkpoint holds: moments (8-bit ones with their scales) and master weights by name.
@@ -150,7 +176,7 @@ function AdamW:restore(tensors, step_count)
     end
     ops.copy_(mine, stored)
   end
-  self.step_count = step_count
+  self.step_count, self.pending = step_count, nil
 end
 
 ---The part of the model that a parameter counts to: "embed_tokens", "self_attn", "mlp", "norm", "lm_head" …
@@ -161,8 +187,32 @@ function M.group_of(name)
     or name:match "([%w_]+)%.%w+$" or name
 end
 
----2-norm of all gradients together, as a number; clips them to `max` by the factor that step() takes (max 0: no limit).
----With names the norms of the model's parts are the third value.
+---2-norm of all gradients together; clips them to `max` by the factor that step() takes (max 0: no limit). Both stay
+---where the gradients lie: nobody waits for a card.
+---@param params userdata[]
+---@param max number
+---@param names? string[]  with them the norms of the model's parts follow
+---@return userdata norms   f64 [1 + parts]: of all, before clipping, NaN or infinite if a gradient is; of each part
+---@return userdata factor  f64, one number: NaN if the norm is not finite, and step() skips
+---@return string[] parts   of the further norms
+function M.clip_on_device(params, max, names)
+  local s <close> = sq.scope()
+  local groups, parts, list, sizes = {}, {}, {}, {}
+  for i, p in ipairs(params) do
+    local part = names and M.group_of(names[i]) or ""
+    if not groups[part] then groups[part], parts[#parts + 1] = {}, part end
+    table.insert(groups[part], p.grad)
+  end
+  for i, part in ipairs(parts) do
+    table.move(groups[part], 1, #groups[part], #list + 1, list)
+    sizes[i] = #groups[part]
+  end
+  local norms, factor = ops.clip_norms(list, sizes, max)
+  s:keep(norms, factor)
+  return norms, factor, parts
+end
+
+---clip_on_device for who wants numbers: they are waited for.
 ---@param params userdata[]
 ---@param max number
 ---@param names? string[]
@@ -171,19 +221,10 @@ end
 ---@return table<string, number>? parts
 function M.clip(params, max, names)
   local _s <close> = sq.scope()
-  local groups, order, parts, norm = {}, {}, {}, 0.0
-  for i, p in ipairs(params) do
-    local part = names and M.group_of(names[i]) or ""
-    if not groups[part] then groups[part], order[#order + 1] = {}, part end
-    table.insert(groups[part], p.grad)
-  end
-  for _, part in ipairs(order) do
-    parts[part] = ops.global_norm(groups[part]):item()
-    norm = #order == 1 and parts[part] or norm + parts[part] ^ 2
-  end
-  if #order > 1 then norm = math.sqrt(norm) end
-  if norm ~= norm or norm == math.huge then return norm, 0 / 0, names and parts end
-  return norm, max > 0 and math.min(1, max / (norm + 1e-6)) or 1, names and parts
+  local norms, factor, parts = M.clip_on_device(params, max, names)
+  local list, by_part = norms:totable(), {}
+  for i, part in ipairs(parts) do by_part[part] = list[1 + i] end
+  return list[1], factor:item(), names and by_part
 end
 
 return M

@@ -46,6 +46,7 @@ function M.run(cfg)
   must(fs.write(fs.join(cfg.out, "config.lua"), config.text(cfg)))
   return setmetatable({
     cfg = cfg, out = cfg.out, step = 0, from = cfg.resume and found[#found] or nil, tokens = 0, spent = 0,
+    waiting = {},
   }, Run)
 end
 
@@ -54,6 +55,7 @@ end
 ---@param tracked {model: table, optimizer: table, batches: table, tokenizer_from?: string}
 function Run:track(tracked)
   for key, value in pairs(tracked) do self[key] = value end
+  self.device = self.model.device or "cpu"
   self.total = self.batches:steps()
   if self.from then self:go_back() end
   self.log_files = logs.open(self.out, self.step)
@@ -98,12 +100,13 @@ end
 ---Writes checkpoint-<step>.
 function Run:save()
   if self.saved == self.step then return end
+  self:write_waiting(0)
   write_whole(fs.join(self.out, "checkpoint-" .. self.step), function(folder)
     must(self.model:save(folder, { tokenizer_from = self.tokenizer_from }))
     must(sq.safetensors.save(fs.join(folder, "optimizer.safetensors"), self.optimizer:tensors()))
     local state = self:facts()
     state.step, state.tokens, state.random, state.updates = self.step, self.tokens, sq.random_state(),
-      self.optimizer.step_count
+      self.optimizer:updates()
     state.best, state.worse, state.stopped, state.skipped = self.best, self.worse, self.stopped, self.skipped
     must(json.write(fs.join(folder, "state.json"), state, { indent = 2 }))
   end)
@@ -131,18 +134,19 @@ function Run:steps()
         batch.targets:close()
       end
       sq.sys.uninterrupted(function()
-        self.step = self.step + 1
-        self:write_log((self.logged or sq.sys.clock()) - started)
+        self:end_step(started)
+        self:write_waiting(self.device == "cpu" and 0 or 1)
       end)
       local every = self.cfg.save_every or 0
       if every > 0 and self.step % every == 0 and self.step < self.total then self:save() end
     end
     if self.step >= self.total or self.stopped then
+      self:write_waiting(0)
       self.bar:close()
       return nil
     end
     started, self.logged = sq.sys.clock(), nil
-    self.under_way = { step = self.step + 1, updates = self.optimizer.step_count, random = sq.random_state(),
+    self.under_way = { step = self.step + 1, moves = self.optimizer.moves, random = sq.random_state(),
       clock = started }
     local micro = self.batches:at(self.step + 1)
     self.micro = micro
@@ -152,16 +156,60 @@ function Run:steps()
   end
 end
 
----Numbers of the step that is under way: loss, grad_norm, lr and others. `skipped` tells that nothing was updated.
+---Numbers of the step that is under way: loss, grad_norm, lr and others. `skipped` tells that nothing was updated;
+---where it is not given, a norm that is not finite tells it. Tensors are taken (they are closed) and become numbers, or
+---lists of them, when their values have come: on a card in the next step, so that nobody waits. A function is called
+---then for its value. With `parts`, names for the norms behind the first of `grad_norm`, those become `grad_norms`.
 ---@param entry table<string, any>
-function Run:log(entry)
-  self.entry, self.logged = entry, sq.sys.clock() -- an evaluation behind this is not the step's time
+---@param now? boolean  waits for the values: before an evaluation, whose time is not the step's
+function Run:log(entry, now)
+  local record = { entry = entry, fetched = {} }
+  for key, value in pairs(entry) do
+    if type(value) == "userdata" then
+      record.fetched[key] = value:fetch()
+      value:close()
+    end
+  end
+  self.record, self.logged = record, sq.sys.clock() -- an evaluation behind this is not the step's time
+  if now or self.device == "cpu" then
+    self:write_waiting(0)
+    self:read(record)
+  end
+end
+
+---The norms of a step's gradients: of all, and of the parts.
+local function name_norms(entry)
+  local norms, parts = entry.grad_norm, entry.parts
+  entry.parts = nil
+  if type(norms) ~= "table" then return end
+  entry.grad_norm, entry.grad_norms = norms[1], parts and {} or nil
+  for i, part in ipairs(parts or {}) do entry.grad_norms[part] = norms[1 + i] end
+end
+
+---Waits for what a step's entry still lacks.
+function Run:read(record)
+  if record.read then return end
+  record.read = true
+  local _s <close> = sq.scope()
+  local entry = record.entry
+  for key, fetched in pairs(record.fetched) do
+    local value = fetched:wait()
+    fetched:close()
+    entry[key] = value:numel() == 1 and value:item() or value:totable()
+  end
+  for key, value in pairs(entry) do
+    if type(value) == "function" then entry[key] = value() end
+  end
+  record.clock = sq.sys.clock()
+  name_norms(entry)
+  local norm = entry.grad_norm
+  if entry.skipped == nil and norm then entry.skipped = norm ~= norm or math.abs(norm) == math.huge end
   self.skipped = entry.skipped and (self.skipped or 0) + 1 or 0
   if not entry.skipped then
     entry.skipped = nil
     return
   end
-  self.bar:say(("step %d skipped: the norm of the gradients is %s"):format(self.step + 1, entry.grad_norm))
+  self.bar:say(("step %d skipped: the norm of the gradients is %s"):format(record.step or self.step + 1, norm))
   if self.skipped >= most_skipped then
     config.fail(("%d steps in a row had a gradient that is not finite"):format(self.skipped))
   end
@@ -171,11 +219,13 @@ end
 ---@param metrics table<string, number>
 ---@param samples table[]
 function Run:judge(metrics, samples)
+  self:write_waiting(0)
+  self:read(self.record)
   local parts, names = {}, {}
   for name in pairs(metrics) do names[#names + 1] = name end
   table.sort(names)
   for i, name in ipairs(names) do
-    self.entry["eval_" .. name] = metrics[name]
+    self.record.entry["eval_" .. name] = metrics[name]
     parts[i] = ("%s %s"):format(name, name == "loss" and ("%.4f"):format(metrics[name]) or
       ("%.1f"):format(metrics[name]))
   end
@@ -204,18 +254,39 @@ function Run:judge(metrics, samples)
   end
 end
 
-function Run:write_log(seconds)
-  local entry = self.entry or {}
-  self.entry = nil
-  self.tokens, self.spent = self.tokens + self.step_tokens, self.spent + seconds
-  local memory = sq.tensor_memory(false, self.model.device)
-  entry.step, entry.tokens, entry.seconds, entry.memory = self.step, self.tokens, seconds, memory.live_bytes
-  entry.tokens_per_second = self.step_tokens / seconds
+---The step that is under way is done; its entry waits to be written.
+function Run:end_step(started)
+  local record = self.record or { entry = {}, fetched = {} }
+  self.record, self.step = nil, self.step + 1
+  self.tokens = self.tokens + self.step_tokens
+  local memory = sq.tensor_memory(false, self.device)
+  record.step, record.started, record.tokens, record.peak = self.step, started, self.step_tokens, memory.peak_bytes
+  record.logged = self.logged or sq.sys.clock()
+  record.entry.step, record.entry.tokens, record.entry.memory = self.step, self.tokens, memory.live_bytes
+  table.insert(self.waiting, record)
+end
+
+---Writes the entries that wait but for the last `but`.
+function Run:write_waiting(but)
+  while #self.waiting > but do
+    local record = table.remove(self.waiting, 1)
+    self:read(record)
+    self:write_log(record)
+  end
+end
+
+function Run:write_log(record)
+  local entry = record.entry
+  -- A card's step ends when its numbers have come, and begins when those of the step before have.
+  local ended = self.device == "cpu" and record.logged or record.clock
+  local seconds = ended - math.max(record.started, self.last_ended or 0)
+  self.last_ended, self.spent = ended, self.spent + seconds
+  entry.seconds, entry.tokens_per_second = seconds, record.tokens / seconds
   self.log_files:write(entry)
-  self.bar:update(self.step, {
+  self.bar:update(record.step, {
     loss = entry.loss and ("%.3f"):format(entry.loss), lr = entry.lr and ("%.2g"):format(entry.lr),
     ["|g|"] = entry.grad_norm and ("%.2f"):format(entry.grad_norm),
-    ["tok/s"] = term.count(math.floor(entry.tokens_per_second)), memory = term.bytes(memory.peak_bytes),
+    ["tok/s"] = term.count(math.floor(entry.tokens_per_second)), memory = term.bytes(record.peak),
   })
 end
 
@@ -243,9 +314,8 @@ end
 function Run:settle()
   local broken = self.under_way
   if not broken or broken.step ~= self.step + 1 then return end
-  if self.optimizer.step_count > broken.updates then
-    self.step = broken.step
-    self:write_log(sq.sys.clock() - broken.clock)
+  if self.optimizer.moves > broken.moves then
+    self:end_step(broken.clock)
   else
     sq.random_state(broken.random)
   end
@@ -255,6 +325,7 @@ end
 function Run:close(reason)
   local broken_off = type(reason) == "userdata" and self.model and not self.finished
   if broken_off then self:settle() end
+  if self.model and (reason == nil or broken_off) then self:write_waiting(0) end
   if self.bar then self.bar:close() end
   if broken_off and self.step > 0 then
     self:save()

@@ -347,7 +347,27 @@ static int l_synchronize(lua_State *L) {
     return 0;
 }
 
+/* device_counts(): what this thread asked of cards so far. */
+static int l_device_counts(lua_State *L) {
+    const sqn_device_counts n = sqn_device_counts_get();
+    const struct {
+        const char *name;
+        int64_t value;
+    } all[] = {{"launches", n.launches},
+               {"uploads", n.uploads},
+               {"zeros", n.zeros},
+               {"fetches", n.fetches},
+               {"waits", n.waits}};
+    lua_createtable(L, 0, 5);
+    for (int i = 0; i < 5; i++) {
+        lua_pushinteger(L, all[i].value);
+        lua_setfield(L, -2, all[i].name);
+    }
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"device_counts", l_device_counts},
     {"devices", l_devices},
     {"synchronize", l_synchronize},
     {"tensor", l_tensor},
@@ -375,6 +395,7 @@ int l_open_tensor(lua_State *L) {
     lua_newtable(L); /* methods */
     bind_open_ops(L, -1);
     lua_setfield(L, LUA_REGISTRYINDEX, "sqlune.ops");
+    bind_open_fetch(L, -1);
     bind_open_tensor_methods(L); /* takes the methods */
     return 1;
 }

@@ -32,8 +32,9 @@ void bind_set_number(lua_State *L, sqn_tensor *t, int64_t i, int idx);
  * stack. [-0, +0, e] */
 void bind_settle_tensor(lua_State *L, const sqn_tensor *t);
 
-void bind_open_tensor_methods(lua_State *L);    /* takes the table of methods [-1, +0, e] */
-void bind_open_scopes(lua_State *L, int table); /* adds scope, … to the table at idx */
+void bind_open_tensor_methods(lua_State *L);     /* takes the table of methods [-1, +0, e] */
+void bind_open_fetch(lua_State *L, int methods); /* adds fetch to them [-0, +0, e] */
+void bind_open_scopes(lua_State *L, int table);  /* adds scope, … to the table at idx */
 void bind_open_ops(lua_State *L,
                    int methods); /* pushes sq.ops; adds operators to methods [-0, +1, e] */
 void bind_scope_adopt(bind_handle *h);

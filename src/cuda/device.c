@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "cuda/fault.h"
+#include "cuda/fetch.h"
 #include "cuda/recording.h"
 #include "cuda/staging.h"
+#include "kernels/cuda/host.h"
 #include "tensor/device.h"
 
 enum { MOST = 64 };
@@ -108,6 +110,10 @@ static sqn_status finish(int device) {
     return sqn_cuda_verdict(cudaStreamSynchronize(cudaStreamPerThread));
 }
 
+static sqn_backend_copy *fetch(int device, const void *from, size_t bytes) {
+    return choose(device) == SQN_OK ? sqn_cuda_fetch(device, from, bytes) : NULL;
+}
+
 /* This thread's work has to be done for what it gave back to be the pool's. */
 static void trim(void) {
     const int before = current;
@@ -158,4 +164,8 @@ const sqn_backend sqn_cuda_backend = {
     .forget = forget,
     .fault = fault,
     .lost = sqn_cuda_lost_text,
+    .fetch = fetch,
+    .fetched = sqn_cuda_fetched,
+    .forget_fetch = sqn_cuda_forget,
+    .launches = sqn_cuda_launch_count,
 };

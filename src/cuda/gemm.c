@@ -229,6 +229,7 @@ sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
             c->card = card;
             c->found = choose(&c->algo, &d, g, on[card].handle) ? 1 : -1;
         }
+        if (c->found > 0) sqn_cuda_count_launch();
         if (c->found > 0) status = multiply(g, &d, c, stream);
     }
     close_descriptors(&d);

@@ -85,4 +85,9 @@ sqn_status sqn_cuda_write(void *device, const void *host, size_t bytes, void *st
     return copied(device, host, bytes, cudaMemcpyHostToDevice, stream);
 }
 
+static __thread int64_t launches;
+
+void sqn_cuda_count_launch(void) { launches++; }
+int64_t sqn_cuda_launch_count(void) { return launches; }
+
 sqn_status sqn_cuda_launched(void) { return sqn_cuda_verdict(cudaGetLastError()); }

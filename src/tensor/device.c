@@ -9,6 +9,8 @@
 #include "core/alloc.h"
 #include "tensor/recording.h"
 
+static _Thread_local sqn_device_counts counts;
+
 const sqn_backend *sqn_backend_get(void) {
     const sqn_backend *volatile linked =
         &sqn_cuda_backend; /* its address is NULL without src/cuda */
@@ -51,6 +53,12 @@ sqn_status sqn_device_parse(const char *text, int *device, sqn_err *e) {
 
 bool sqn_device_is_lost(int device) {
     return device != SQN_CPU && sqn_backend_get()->lost() != NULL;
+}
+
+sqn_device_counts sqn_device_counts_get(void) {
+    sqn_device_counts now = counts;
+    if (sqn_backend_get() != NULL) now.launches = sqn_backend_get()->launches();
+    return now;
 }
 
 static sqn_status verdict(sqn_status status, int device, const char *what, sqn_err *e) {
@@ -108,8 +116,10 @@ sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void 
     SQN_TRY(outside_recording(to_device, "a copy from the host", e));
     SQN_TRY(outside_recording(from_device, "a copy to the host", e));
     const sqn_backend *backend = sqn_backend_get();
+    if (from_device == SQN_CPU) counts.uploads++;
     if (from_device == SQN_CPU)
         return verdict(backend->upload(to_device, to, from, bytes), to_device, "copy to it", e);
+    if (to_device == SQN_CPU) counts.waits++;
     if (to_device == SQN_CPU)
         return verdict(backend->download(from_device, to, from, bytes), from_device, "copy from it",
                        e);
@@ -118,13 +128,61 @@ sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void 
 
 sqn_status sqn_device_zero(int device, void *p, size_t bytes, sqn_err *e) {
     if (bytes == 0) return SQN_OK;
-    if (device != SQN_CPU)
-        return verdict(sqn_backend_get()->zero(device, p, bytes), device, "zero", e);
-    memset(p, 0, bytes);
-    return SQN_OK;
+    if (device == SQN_CPU) {
+        memset(p, 0, bytes);
+        return SQN_OK;
+    }
+    counts.zeros++;
+    return verdict(sqn_backend_get()->zero(device, p, bytes), device, "zero", e);
 }
 
 sqn_status sqn_device_wait(int device, sqn_err *e) {
     SQN_TRY(outside_recording(device, "a wait", e));
-    return device == SQN_CPU ? SQN_OK : verdict(sqn_backend_get()->wait(device), device, "wait", e);
+    if (device == SQN_CPU) return SQN_OK;
+    counts.waits++;
+    return verdict(sqn_backend_get()->wait(device), device, "wait", e);
+}
+
+/* ---- copies that nobody waits for ---- */
+
+struct sqn_fetch {
+    int device;
+    void *bytes;            /* owned; of the host's */
+    sqn_backend_copy *copy; /* owned; of a card's */
+};
+
+sqn_fetch *sqn_fetch_new(int device, const void *from, size_t bytes, sqn_err *e) {
+    if (outside_recording(device, "a copy to the host", e) != SQN_OK) return NULL;
+    sqn_fetch *f = sqn_calloc(1, sizeof *f, e);
+    if (f == NULL) return NULL;
+    f->device = device;
+    if (device == SQN_CPU) {
+        if ((f->bytes = sqn_alloc(bytes ? bytes : 1, e)) != NULL) memcpy(f->bytes, from, bytes);
+    } else if ((f->copy = sqn_backend_get()->fetch(device, from, bytes)) == NULL) {
+        verdict(SQN_IO, device, "copy from it", e);
+    }
+    counts.fetches += f->copy != NULL;
+    if (f->bytes != NULL || f->copy != NULL) return f;
+    sqn_free(f);
+    return NULL;
+}
+
+bool sqn_fetch_ready(sqn_fetch *f) {
+    const void *there = NULL;
+    return f->copy == NULL || sqn_backend_get()->fetched(f->copy, false, &there) != SQN_OK ||
+           there != NULL;
+}
+
+sqn_status sqn_fetch_wait(sqn_fetch *f, const void **bytes, sqn_err *e) {
+    *bytes = f->bytes;
+    if (f->copy == NULL) return SQN_OK;
+    counts.waits += !sqn_fetch_ready(f);
+    return verdict(sqn_backend_get()->fetched(f->copy, true, bytes), f->device, "copy from it", e);
+}
+
+void sqn_fetch_release(sqn_fetch *f) {
+    if (f == NULL) return;
+    if (f->copy != NULL) sqn_backend_get()->forget_fetch(f->copy);
+    sqn_free(f->bytes);
+    sqn_free(f);
 }

@@ -22,6 +22,8 @@ typedef struct sqn_device_info {
     int major, minor; /* compute capability */
 } sqn_device_info;
 
+typedef struct sqn_backend_copy sqn_backend_copy; /* bytes on their way to the host */
+
 /* What the tensors ask of a backend. `device` counts from 0; sizes are in bytes. */
 typedef struct sqn_backend {
     const sqn_kernel_table *kernels;
@@ -43,6 +45,13 @@ typedef struct sqn_backend {
     void (*forget)(int device, void *work);
     const char *(*fault)(void); /* words for the last call that failed, static */
     const char *(*lost)(void);  /* why no card can be used any more, static; NULL: they can */
+    /* A copy to the host that is made behind the work asked for so far, while the host goes on.
+     * NULL: it could not be begun. */
+    sqn_backend_copy *(*fetch)(int device, const void *from, size_t bytes);
+    /* *bytes: the copy's, or NULL without an error where it is still on its way */
+    sqn_status (*fetched)(sqn_backend_copy *copy, bool wait, const void **bytes);
+    void (*forget_fetch)(sqn_backend_copy *copy); /* there or not; waits for nothing */
+    int64_t (*launches)(void); /* of kernels and products, by this thread so far */
 } sqn_backend;
 
 /* Of src/cuda, where that is linked. */
@@ -58,10 +67,27 @@ bool sqn_device_is_lost(int device); /* a fault that only a new process is rid o
 /* The kernels of a device, which become the target of this thread's kernel calls. */
 const sqn_kernel_table *sqn_device_kernels(int device);
 
+/* What this thread asked of cards so far. */
+typedef struct sqn_device_counts {
+    int64_t launches; /* of kernels and products */
+    int64_t uploads, zeros, fetches;
+    int64_t waits; /* of the host for a card: downloads among them */
+} sqn_device_counts;
+sqn_device_counts sqn_device_counts_get(void);
+
 /* Bytes between devices */
 sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void *from, size_t bytes,
                            sqn_err *e);
 sqn_status sqn_device_zero(int device, void *p, size_t bytes, sqn_err *e);
 sqn_status sqn_device_wait(int device, sqn_err *e);
+
+/* Bytes of a device on their way to the host: see sqn_backend. On the host they are there at once.
+ */
+typedef struct sqn_fetch sqn_fetch;
+sqn_fetch *sqn_fetch_new(int device, const void *from, size_t bytes, sqn_err *e); /* +1 */
+bool sqn_fetch_ready(sqn_fetch *f); /* also where the copy failed */
+/* Waits for the bytes: borrowed from f. */
+sqn_status sqn_fetch_wait(sqn_fetch *f, const void **bytes, sqn_err *e);
+void sqn_fetch_release(sqn_fetch *f);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "tensor/autograd.h"
 
-enum { SQN_OP_ARGS = 16, SQN_OP_OUTPUTS = 2 };
+enum { SQN_OP_ARGS = 18, SQN_OP_OUTPUTS = 2 };
 
 typedef struct sqn_arg {
     bool present;

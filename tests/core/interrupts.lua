@@ -151,7 +151,7 @@ return {
       for step in run:steps() do
         run:log { loss = 1 }
         if step == 3 then
-          optimizer.step_count = optimizer.step_count + 1
+          optimizer.moves = optimizer.moves + 1
           print "go"
           while true do end
         end

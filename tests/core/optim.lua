@@ -169,6 +169,23 @@ cases["a gradient that is not finite: the step is skipped, everything stays"] = 
   end
 end
 
+cases["a factor in a tensor: the same step, or none"] = function()
+  for _, states in ipairs { "full", "8bit" } do
+    local function run(as_tensor)
+      local p = sq.rand({ 70, 70 }, { seed = 1, requires_grad = true })
+      local optimizer = optim.adamw({ "w" }, { p }, { states = states })
+      for step, factor in ipairs { 0.5, 0 / 0, 0.25 } do
+        p.grad = sq.rand({ 70, 70 }, { seed = 1 + step })
+        local done = optimizer:step(1e-2, as_tensor and sq.tensor(factor, { dtype = "f64" }) or factor)
+        t.eq(done, step ~= 2)
+      end
+      t.eq(optimizer:updates(), 2)
+      return p:totable()
+    end
+    t.eq(run(true), run(false), states)
+  end
+end
+
 cases["norms of the parts, and of all"] = function()
   local names = { "model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight",
     "model.layers.1.self_attn.k_proj.bias", "model.layers.0.mlp.up_proj.weight",

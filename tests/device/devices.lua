@@ -103,6 +103,51 @@ local cases = {
     t.eq(stored.y:totable(), { { 7, 8 }, { 2, 4 } })
   end,
 
+  ["values are fetched while the host goes on"] = function()
+    local x = sq.tensor({ { 1, 2 }, { 3, 4 } }, { device = "cuda:0" })
+    local whole, column = x:fetch(), x:select(2, 2):fetch()
+    local before = sq.device_counts()
+    x:fill_(9)
+    t.eq(sq.device_counts().waits, before.waits)
+    while not whole:ready() do sq.sys.sleep(0.001) end
+    t.eq(whole:wait():totable(), { { 1, 2 }, { 3, 4 } })
+    t.eq(whole:wait().device, "cpu")
+    t.eq(column:wait():totable(), { 2, 4 })
+    local forgotten = x:fetch()
+    forgotten:close()
+    t.fails(function() forgotten:wait() end, "closed")
+    t.ok(sq.device_counts().fetches >= before.fetches + 1)
+    local here = sq.tensor { 5 }
+    local fetched = here:fetch()
+    here:fill_(6)
+    t.eq(fetched:ready(), true)
+    t.eq(fetched:wait():item(), 5)
+  end,
+
+  ["the card skips a step whose norm is not finite, and says so later"] = function()
+    for _, states in ipairs { "full", "8bit" } do
+      local function run(device)
+        local p = sq.rand({ 70, 70 }, { seed = 1, device = device, requires_grad = true })
+        local optimizer = sq.optim.adamw({ "w" }, { p }, { states = states })
+        local weights
+        for step, scale in ipairs { 1, 0 / 0, math.huge, 1 } do
+          p.grad = sq.rand({ 70, 70 }, { seed = 1 + step, device = device }) * scale
+          local waits = sq.device_counts().waits
+          local norms, factor = sq.optim.clip_on_device({ p }, 0.5)
+          t.eq(norms.device, device)
+          optimizer:step(1e-2, factor)
+          if step == 1 then t.eq(sq.device_counts().waits, waits) end
+          if step == 3 then t.eq(p:totable(), weights) end
+          weights = p:totable()
+        end
+        t.eq(optimizer:updates(), 2)
+        return p:to "cpu"
+      end
+      local off = (run "cuda:0" - run "cpu"):abs():max():item()
+      t.ok(off < 1e-6, ("%s: %g"):format(states, off))
+    end
+  end,
+
   ["memory is counted for each device, and goes back"] = function()
     local before = sq.tensor_memory(true, "cuda:0")
     local host = sq.tensor_memory().live_bytes

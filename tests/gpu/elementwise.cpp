@@ -125,91 +125,6 @@ void swiglu(sqn_dtype dtype) {
         dup.expect("dup");
     }
 }
-
-void adamw(sqn_dtype dtype) {
-    const int64_t n = 333;
-    sqn_dtype wide = accumulator(dtype);
-    for (bool master : {false, true}) {
-        if (master && wide == SQN_F64) continue;
-        values p = values::floats(dtype, n), w = values::floats(SQN_F32, n),
-               g = values::floats(dtype, n), m = values::floats(wide, n),
-               v = values::floats(wide, n, 0.1, 1);
-        sqn_k_adamw a = {};
-        a.dtype = a.grad_dtype = dtype, a.n = n, a.step = 3;
-        a.param = p.at(), a.master = master ? w.at() : nullptr, a.grad = g.at(), a.m = m.at(),
-        a.v = v.at();
-        a.lr = 1e-2, a.beta1 = 0.9, a.beta2 = 0.99, a.eps = 1e-8, a.weight_decay = 0.1,
-        a.grad_scale = 0.5;
-        sqn_k_adamw r = a;
-        r.dtype = r.grad_dtype = SQN_F64, r.grad = g.cpu(), r.m = m.cpu(), r.v = v.cpu();
-        r.param = master ? w.cpu() : p.cpu(),
-        r.master = nullptr; /* the CPU's in f64 has no copies */
-        check(sqn_cpu_adamw(&r, nullptr), "cpu");
-        check(sqn_cuda_adamw(&a, nullptr), "cuda");
-        if (master)
-            w.expect("master");
-        else
-            p.expect("param");
-        m.expect("m");
-        v.expect("v");
-    }
-}
-
-/* 8-bit states and stochastic rounding: the same codes and weights as the CPU's, but where a sum in
- * another order falls on the other side of a rounding. */
-void adamw_narrow(sqn_dtype dtype) {
-    const int64_t n = 700, blocks = (n + SQN_STATE_BLOCK - 1) / SQN_STATE_BLOCK;
-    values p = values::floats(dtype, n), g = values::floats(dtype, n, -1, 1),
-           m = values::integers(SQN_U8, n, 256), v = values::integers(SQN_U8, n, 256),
-           ms = values::floats(SQN_F32, blocks, 0.5, 1),
-           vs = values::floats(SQN_F32, blocks, 0.5, 1);
-    sqn_k_adamw a = {};
-    a.dtype = a.grad_dtype = dtype, a.n = n, a.step = 3;
-    a.param = p.at(), a.grad = g.at(), a.m = m.at(), a.v = v.at();
-    a.m_scale = (float *)ms.at(), a.v_scale = (float *)vs.at();
-    a.lr = 1e-2, a.beta1 = 0.9, a.beta2 = 0.99, a.eps = 1e-8, a.weight_decay = 0.1,
-    a.grad_scale = 0.5;
-    a.stochastic = dtype == SQN_BF16, a.seed = 3, a.stream = 4, a.offset = 5;
-    std::vector<char> cp((size_t)n * 4), cg((size_t)n * 4), cm((size_t)n), cv((size_t)n);
-    std::vector<float> cms((size_t)blocks), cvs((size_t)blocks);
-    size_t bytes = (size_t)n * sqn_dtype_size(dtype);
-    device_read(cp.data(), p.at(), bytes), device_read(cg.data(), g.at(), bytes);
-    device_read(cm.data(), m.at(), (size_t)n), device_read(cv.data(), v.at(), (size_t)n);
-    device_read(cms.data(), ms.at(), (size_t)blocks * 4),
-        device_read(cvs.data(), vs.at(), (size_t)blocks * 4);
-    sqn_k_adamw r = a;
-    r.param = cp.data(), r.grad = cg.data(), r.m = cm.data(), r.v = cv.data(),
-    r.m_scale = cms.data(), r.v_scale = cvs.data();
-    check(sqn_cpu_adamw(&r, nullptr), "cpu");
-    check(sqn_cuda_adamw(&a, nullptr), "cuda");
-    std::vector<uint8_t> gm((size_t)n), gv((size_t)n);
-    device_read(gm.data(), m.at(), (size_t)n), device_read(gv.data(), v.at(), (size_t)n);
-    for (size_t i = 0; i < (size_t)n; i++)
-        if (abs(gm[i] - (uint8_t)cm[i]) > 1 || abs(gv[i] - (uint8_t)cv[i]) > 1)
-            fault(format("codes of %zu: %d %d, not %d %d", i, gm[i], gv[i], (uint8_t)cm[i],
-                         (uint8_t)cv[i]));
-    for (int64_t b = 0; b < blocks; b++)
-        ms.doubles()[b] = cms[(size_t)b], vs.doubles()[b] = cvs[(size_t)b];
-    ms.expect("scales of m");
-    vs.expect("scales of v");
-    std::vector<double> got = p.fetch();
-    for (size_t i = 0; i < (size_t)n; i++) {
-        double want = dtype == SQN_BF16 ? bf16_value(&cp[i * 2]) : (double)((float *)cp.data())[i];
-        if (!(fabs(got[i] - want) <= tolerance(dtype) * (1 + fabs(want))))
-            fault(format("weight %zu is %g, not %g", i, got[i], want));
-    }
-}
-
-void norm(sqn_dtype dtype) {
-    for (int64_t n : {0, 1, 1000, 70000}) {
-        values x = values::floats(dtype, n > 0 ? n : 1), sum(SQN_F64, 1);
-        sqn_k_norm_sq a = {dtype, n, x.at(), (double *)sum.at()},
-                      r = {SQN_F64, n, x.cpu(), sum.doubles()};
-        check(sqn_cpu_norm_sq(&r, nullptr), "cpu");
-        check(sqn_cuda_norm_sq(&a, nullptr), "cuda");
-        sum.expect("sum");
-    }
-}
 } // namespace
 
 std::vector<kernel_case> elementwise_cases() {
@@ -221,8 +136,5 @@ std::vector<kernel_case> elementwise_cases() {
             {"copy", all, copy},
             {"random", floats, random_values},
             {"dropout", floats, dropout},
-            {"swiglu", floats, swiglu},
-            {"adamw", floats, adamw},
-            {"adamw_narrow", {SQN_F32, SQN_BF16}, adamw_narrow},
-            {"norm", floats, norm}};
+            {"swiglu", floats, swiglu}};
 }

@@ -78,7 +78,8 @@ void wait_async(int groups_left);
 template <class... P, class... A>
 void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
             void *stream, A... arguments) {
-    static_assert((sizeof(P) + ... + 0) <= 4096, "a kernel has at most 4 KiB of parameters");
+    static_assert((sizeof(P) + ... + 0) <= 32764,
+                  "more parameters than a kernel takes (CUDA 12.1)");
     submit({name,
             (const void *)kernel,
             {grid.x, grid.y, grid.z},

@@ -31,6 +31,9 @@ extern "C" sqn_status sqn_cuda_write(void *device, const void *host, size_t byte
     memcpy(device, host, bytes);
     return SQN_OK;
 }
+static thread_local int64_t launches;
+extern "C" void sqn_cuda_count_launch(void) { launches++; }
+extern "C" int64_t sqn_cuda_launch_count(void) { return launches; }
 static int capability = 90;
 extern "C" int sqn_cuda_capability(void) { return capability; }
 extern "C" void sqn_cuda_capability_limit(int most) { capability = most < 90 ? most : 90; }
@@ -69,6 +72,7 @@ static double element(sqn_dtype dtype, const void *p, int64_t i) {
 extern "C" sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
     (void)stream;
     if (emu::seed & 1) return SQN_NOTFOUND; /* the plain kernel has its turn */
+    sqn_cuda_count_launch();
     for (int64_t z = 0; z < g->batch; z++)
         for (int64_t j = 0; j < g->n; j++)
             for (int64_t i = 0; i < g->m; i++) {

@@ -89,6 +89,7 @@ struct kernel_case {
     std::function<void(sqn_dtype)> run;
 };
 std::vector<kernel_case> elementwise_cases();
+std::vector<kernel_case> optimizer_cases();
 std::vector<kernel_case> row_cases();
 std::vector<kernel_case> attention_cases();
 std::vector<kernel_case> expert_cases();

@@ -442,6 +442,12 @@ function ops.write_rows_(x, index, rows) end
 ---@return sqlune.Tensor
 function ops.copy_(x, source) end
 
+---x = x + source, converted, in place; gives x.
+---@param x sqlune.Tensor
+---@param source sqlune.Tensor
+---@return sqlune.Tensor
+function ops.add_(x, source) end
+
 ---Every element = value, in place; gives x.
 ---@param x sqlune.Tensor
 ---@param value number
@@ -455,7 +461,9 @@ function ops.fill_(x, value) end
 function ops.scale_(x, factor) end
 
 ---One AdamW step of many tensors; decay before the update, eps after the bias correction (torch.optim.AdamW); with a
----seed bf16 weights without masters round stochastically, tensor i by Philox (seed, stream + i - 1, step).
+---seed bf16 weights without masters round stochastically, tensor i by Philox (seed, stream + i - 1, step); gradients
+---are multiplied by grad_scale and by factor, one number in f64 beside them: where that is not finite nothing
+---changes.
 ---@param params sqlune.Tensor[]
 ---@param grads sqlune.Tensor[]
 ---@param m sqlune.Tensor[]
@@ -470,8 +478,9 @@ function ops.scale_(x, factor) end
 ---@param grad_scale? number 1 if absent
 ---@param seed? integer -1 if absent
 ---@param stream? integer 0 if absent
+---@param factor? sqlune.Tensor
 function ops.adamw_(params, grads, m, v, masters, lr, beta1, beta2, eps, weight_decay, step, grad_scale, seed,
-  stream) end
+  stream, factor) end
 
 ---adamw_ with moments as 8-bit codes (u8, of the parameter's shape) and a scale for each 256 elements (f32).
 ---@param params sqlune.Tensor[]
@@ -490,13 +499,23 @@ function ops.adamw_(params, grads, m, v, masters, lr, beta1, beta2, eps, weight_
 ---@param grad_scale? number 1 if absent
 ---@param seed? integer -1 if absent
 ---@param stream? integer 0 if absent
+---@param factor? sqlune.Tensor
 function ops.adamw8_(params, grads, m, v, masters, m_scale, v_scale, lr, beta1, beta2, eps, weight_decay, step,
-  grad_scale, seed, stream) end
+  grad_scale, seed, stream, factor) end
 
 ---2-norm of all tensors together, f64, fixed order.
 ---@param list sqlune.Tensor[]
 ---@return sqlune.Tensor
 function ops.global_norm(list) end
+
+---2-norms, f64, fixed order: of all tensors and of each group of them (groups: how many of the list each has, in
+---order); and what brings the first norm to max, at most 1 (max 0: 1), NaN where that norm is not finite.
+---@param list sqlune.Tensor[]
+---@param groups? integer[]
+---@param max? number 0 if absent
+---@return sqlune.Tensor
+---@return sqlune.Tensor
+function ops.clip_norms(list, groups, max) end
 
 ---What every operator is: tests and this stub are made from it.
 ---@return { name: string, signature: string, doc: string, outputs: integer, differentiable: boolean }[]
@@ -565,6 +584,7 @@ function ops.list() end
 ---@field probabilities fun(self: sqlune.Tensor, ...: any): sqlune.Tensor
 ---@field write_rows_ fun(self: sqlune.Tensor, index: sqlune.Tensor, rows: sqlune.Tensor): sqlune.Tensor
 ---@field copy_ fun(self: sqlune.Tensor, source: sqlune.Tensor): sqlune.Tensor
+---@field add_ fun(self: sqlune.Tensor, source: sqlune.Tensor): sqlune.Tensor
 ---@field fill_ fun(self: sqlune.Tensor, value: number): sqlune.Tensor
 ---@field scale_ fun(self: sqlune.Tensor, factor: number): sqlune.Tensor
 

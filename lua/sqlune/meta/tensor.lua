@@ -74,6 +74,26 @@ function Tensor:zero_grad() end
 ---@param hook? fun(t: sqlune.Tensor)
 function Tensor:on_grad(hook) end
 
+---Begins to bring the values to the host, behind what was asked of the device so far, and goes on without waiting. On
+---the cpu they are there at once. Later changes of the tensor do not reach them.
+---@return sqlune.Fetch
+function Tensor:fetch() end
+
+---Values on their way to the host.
+---@class sqlune.Fetch
+local Fetch = {}
+
+---Are they there?
+---@return boolean
+function Fetch:ready() end
+
+---The values, waited for where they are still on their way.
+---@return sqlune.Tensor # on the cpu
+function Fetch:wait() end
+
+---Lets go of them, there or not.
+function Fetch:close() end
+
 ---Do the elements lie in order, without gaps?
 ---@return boolean
 function Tensor:is_contiguous() end
@@ -156,6 +176,11 @@ function tensor.tensor_memory(reset, device) end
 ---The devices of this program, the cpu first, then every card that its driver knows.
 ---@return { name: string, description?: string, total_bytes?: integer, free_bytes?: integer, capability?: string }[]
 function tensor.devices() end
+
+---What this thread asked of cards so far: kernels and products launched, copies to a card, memory set to zero, copies
+---begun by fetch(), and how often the host waited.
+---@return { launches: integer, uploads: integer, zeros: integer, fetches: integer, waits: integer }
+function tensor.device_counts() end
 
 ---Waits until all that was asked of a device is done. Reading a number of a tensor waits by itself.
 ---@param device string
