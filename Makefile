@@ -114,9 +114,12 @@ $(BUILD)/cuda-on-host: $(EMULATED) $(ALONE) $(filter $(BUILD)/kernels/cpu/% $(BU
 $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR): tests/gpu/cublaslt.cpp tests/gpu/card.h Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(CUDAFLAG) -O3 -march=$(ARCH) -fPIC -shared -o $@ $<
+$(BUILD)/emulated/control.so: tests/gpu/control.cpp tests/gpu/card.h Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"; $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(CUDAFLAG) -fPIC -shared -o $@ $<
 $(BUILD)/src-cuda-on-host: $(BUILD)/tests/gpu/cards.o $(EMULATED) $(CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ)) | $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR)
 	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -rdynamic -o $@ $^ -ldl -lpthread -lm -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/emulated'
-$(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD) | $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR)
+$(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD) | $(BUILD)/emulated/libcublasLt.so.$(LTMAJOR) $(BUILD)/emulated/control.so
 	@mkdir -p $(@D)
 	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../emulated'
 	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
