@@ -12,19 +12,21 @@ template <class T, class C> __global__ void matmul_kernel(sqn_k_matmul k) {
     SQN_SHARED(A, a_tile, side * (side + 1));
     SQN_SHARED(A, b_tile, side * (side + 1));
     const int tx = (int)threadIdx.x % side, ty = (int)threadIdx.x / side;
-    const int64_t row = (int64_t)blockIdx.y * side + ty, col = (int64_t)blockIdx.x * side + tx;
-    for (int64_t z = blockIdx.z; z < k.batch; z += gridDim.z) {
+    const int64_t across = (k.n + side - 1) / side; /* tiles */
+    const int64_t row0 = blockIdx.x / across * side, col0 = blockIdx.x % across * side;
+    const int64_t row = row0 + ty, col = col0 + tx;
+    for (int64_t z = blockIdx.y; z < k.batch; z += gridDim.y) {
         const T *a = (const T *)k.a + z * k.a_batch, *b = (const T *)k.b + z * k.b_batch;
         C *c = (C *)k.c + z * k.c_batch;
         A sum = 0;
         for (int64_t k0 = 0; k0 < k.k; k0 += side) {
             /* Threads that are neighbours read neighbours, whichever way the operand lies. */
-            const int64_t ar = (int64_t)blockIdx.y * side + (k.trans_a ? tx : ty);
+            const int64_t ar = row0 + (k.trans_a ? tx : ty);
             const int64_t ak = k0 + (k.trans_a ? ty : tx);
             const bool a_in = ar < k.m && ak < k.k;
             a_tile[(k.trans_a ? tx : ty) * (side + 1) + (k.trans_a ? ty : tx)] =
                 a_in ? load(a[k.trans_a ? ak * k.lda + ar : ar * k.lda + ak]) : (A)0;
-            const int64_t bc = (int64_t)blockIdx.x * side + (k.trans_b ? ty : tx);
+            const int64_t bc = col0 + (k.trans_b ? ty : tx);
             const int64_t bk = k0 + (k.trans_b ? tx : ty);
             const bool b_in = bc < k.n && bk < k.k;
             b_tile[(k.trans_b ? tx : ty) * (side + 1) + (k.trans_b ? ty : tx)] =
@@ -43,8 +45,7 @@ template <class T, class C> __global__ void matmul_kernel(sqn_k_matmul k) {
 
 template <class T, class C> sqn_status plain(const sqn_k_matmul *k, void *stream) {
     auto run = matmul_kernel<T, C>;
-    const dim3 grid((unsigned)ceil_div(k->n, side), (unsigned)ceil_div(k->m, side),
-                    grid_for(k->batch, 1));
+    const dim3 grid((unsigned)(ceil_div(k->n, side) * ceil_div(k->m, side)), grid_for(k->batch, 1));
     SQN_LAUNCH(run, grid, side * side, 0, stream, *k);
     return sqn_cuda_launched();
 }

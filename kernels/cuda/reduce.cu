@@ -2,7 +2,7 @@
 #include "kernels/cuda/cuda.cuh"
 
 namespace sqn {
-constexpr int64_t rows_a_part = 64;   /* of a sum down columns */
+constexpr int64_t rows_a_part = 64;   /* of a sum down columns, at least */
 constexpr int64_t run_a_part = 65536; /* of a sum along a row */
 
 /* parts[o, p] = sum of piece p of row o. */
@@ -17,16 +17,17 @@ template <class T> __global__ void sum_rows(const T *x, acc<T> *parts, int64_t n
     if (threadIdx.x == 0) parts[o * pieces + p] = sum;
 }
 
-/* parts[o, p, c] = sum of rows p * rows_a_part … of column c. */
+/* parts[o, p, c] = sum of rows p * per … of column c. */
 template <class T>
-__global__ void sum_columns(const T *x, acc<T> *parts, int64_t n, int64_t inner, int64_t pieces) {
+__global__ void sum_columns(const T *x, acc<T> *parts, int64_t n, int64_t inner, int64_t pieces,
+                            int64_t per) {
     using A = acc<T>;
     const int64_t c = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, p = blockIdx.y,
                   o = blockIdx.z;
     if (c >= inner) return;
-    const int64_t end = (p + 1) * rows_a_part < n ? (p + 1) * rows_a_part : n;
+    const int64_t end = (p + 1) * per < n ? (p + 1) * per : n;
     A sum = 0;
-    for (int64_t r = p * rows_a_part; r < end; r++) sum += load(x[(o * n + r) * inner + c]);
+    for (int64_t r = p * per; r < end; r++) sum += load(x[(o * n + r) * inner + c]);
     parts[(o * pieces + p) * inner + c] = sum;
 }
 
@@ -44,12 +45,14 @@ __global__ void sum_parts(const acc<T> *parts, T *y, int64_t total, int64_t inne
 
 template <class T> sqn_status sum(const sqn_k_reduce *a, void *stream) {
     using A = acc<T>;
-    const int64_t per = a->inner == 1 ? run_a_part : rows_a_part;
+    const int64_t most = 32768; /* a grid's y and z end at 65535 */
+    int64_t per = a->inner == 1 ? run_a_part : rows_a_part;
+    if (a->inner != 1 && ceil_div(a->n, per) > most) per = ceil_div(a->n, most);
     const int64_t pieces = a->n > per ? ceil_div(a->n, per) : 1, total = a->outer * a->inner;
     A *parts = (A *)sqn_cuda_scratch((size_t)(total * pieces) * sizeof(A), stream);
     if (parts == nullptr) return SQN_NOMEM;
-    for (int64_t o = 0; o < a->outer; o += 32768) { /* a grid's y and z end at 65535 */
-        int64_t now = a->outer - o < 32768 ? a->outer - o : 32768;
+    for (int64_t o = 0; o < a->outer; o += most) {
+        int64_t now = a->outer - o < most ? a->outer - o : most;
         const T *x = (const T *)a->x + o * a->n * a->inner;
         A *to = parts + o * pieces * a->inner;
         if (a->inner == 1) {
@@ -60,7 +63,7 @@ template <class T> sqn_status sum(const sqn_k_reduce *a, void *stream) {
             auto run = sum_columns<T>;
             SQN_LAUNCH(run,
                        dim3((unsigned)ceil_div(a->inner, 128), (unsigned)pieces, (unsigned)now),
-                       128, 0, stream, x, to, a->n, a->inner, pieces);
+                       128, 0, stream, x, to, a->n, a->inner, pieces, per);
         }
     }
     auto run = sum_parts<T>;

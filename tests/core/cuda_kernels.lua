@@ -37,5 +37,9 @@ return {
     t.ok(pipe:close(), text)
     local passed = tonumber(text:match "(%d+) passed, 0 failed")
     t.ok(passed and passed > 150, text)
+    pipe = assert(io.popen("SQLUNE_CARD=capability=86 TEST_GROUP=device " .. program
+      .. " tests/run.lua device/operators 2>&1"))
+    text = pipe:read "a"
+    t.ok(pipe:close(), text)
   end,
 }

@@ -1,5 +1,5 @@
--- Every call of CUDA fails in turn, on the emulated card: an error says what, where and on which card; nothing leaks; what
--- comes after works. A card that a kernel lost is lost to the process, which says so to the end.
+-- Every call of CUDA fails in turn, on the emulated card: an error says what, where and on which card; nothing leaks;
+-- what comes after works. A card that a kernel lost is lost to the process, which says so to the end.
 local sq = require "sqlune"
 local t = require "tests.check"
 local card = require "tests.card"
@@ -41,9 +41,10 @@ local function sweep(names, fn, o)
   fn()
   local before = alive()
   for _, name in ipairs(names) do
-    local nth, came, e = 0, true, nil
+    local nth, came = 0, true
     while came do
       nth = nth + 1
+      local e
       came, e = failing(name, nth, o.code or INVALID, fn)
       local where = ("%s, call %d"):format(name, nth)
       if came and not (o.quiet and o.quiet[name]) then t.ok(e, where .. " failed, and nobody says so") end
@@ -128,6 +129,7 @@ local cases = {
     local ok, e = pcall(function()
       local held = {}
       for i = 1, 20 do held[i] = sq.zeros({ 1 << 20 }, { device = CARD }) end
+      return held
     end)
     card.set("memory", 1 << 34)
     t.ok(not ok and tostring(e):find "out of memory on cuda:0: 4.0 MiB wanted, tensors hold %d+%.%d MiB", tostring(e))

@@ -25,8 +25,13 @@
 
 namespace card {
 constexpr int cards = 2; /* one of Hopper, one of Ampere with the least shared memory */
-constexpr int capability(int device) { return device == 0 ? 90 : 86; }
-constexpr size_t most_shared(int device) { return (size_t)(device == 0 ? 227 : 99) << 10; }
+extern int capability_of[cards];
+inline size_t most_shared(int device) {
+    return (size_t)(capability_of[device] >= 90   ? 227
+                    : capability_of[device] == 80 ? 163
+                                                  : 99)
+           << 10;
+}
 
 [[noreturn]] void fail(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 
@@ -133,7 +138,8 @@ extern "C" {
  * kernel that runs, its code one that loses the card; "cublasLt..." have their own codes. */
 void card_fault(const char *function, long nth, long code);
 long card_calls(const char *function);
-/* "memory" bytes of each card; "waits" 0: waiting does nothing; "seed" of what happens when. */
+/* "memory" bytes of each card; "waits" 0: waiting does nothing; "seed" of what happens when;
+ * "capability" of all cards (86). */
 void card_set(const char *name, long value);
 /* "blocks", "pinned", "streams", "events", "graphs", "handles" that are alive; "queued" work. */
 long card_count(const char *what);

@@ -96,7 +96,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device) {
     memset(p, 0xff, sizeof *p);
     snprintf(p->name, sizeof p->name, "emulated card");
     room_of(device, &left, &p->totalGlobalMem);
-    p->major = capability(device) / 10, p->minor = capability(device) % 10;
+    p->major = capability_of[device] / 10, p->minor = capability_of[device] % 10;
     p->multiProcessorCount = 4;
     p->warpSize = 32;
     p->sharedMemPerBlock = 48 << 10, p->sharedMemPerBlockOptin = most_shared(device);
@@ -109,10 +109,10 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int device)
     if (device < 0 || device >= cards) return call::says(cudaErrorInvalidDevice);
     switch ((int)which) {
     case cudaDevAttrComputeCapabilityMajor:
-        *value = capability(device) / 10;
+        *value = capability_of[device] / 10;
         return cudaSuccess;
     case cudaDevAttrComputeCapabilityMinor:
-        *value = capability(device) % 10;
+        *value = capability_of[device] % 10;
         return cudaSuccess;
     case cudaDevAttrMultiProcessorCount:
         *value = 4;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <algorithm>
 #include <mutex>
 #include <set>
 #include <string>
@@ -14,6 +15,8 @@
 #include "tests/gpu/launch.h"
 
 namespace card {
+int capability_of[cards] = {90, 86};
+
 namespace {
 constexpr size_t longest_queue = 1024; /* a driver's, roughly */
 
@@ -524,6 +527,8 @@ void card_set(const char *name, long value) {
         waits = value != 0;
     else if (strcmp(name, "seed") == 0)
         random_state = (uint64_t)value;
+    else if (strcmp(name, "capability") == 0)
+        std::fill(capability_of, capability_of + cards, (int)value);
     else
         fail("no setting '%s'", name);
 }
