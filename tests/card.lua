@@ -1,4 +1,4 @@
--- The emulated cards of build/bin/sqlune-emulated (tests/gpu/card.h): faults, counters, settings. nil in other programs.
+-- The emulated cards of build/bin/sqlune-emulated (tests/gpu/card.h): faults, counters, settings. false elsewhere.
 local sq = require "sqlune"
 
 local program = sq.fs.realpath "/proc/self/exe" or ""
