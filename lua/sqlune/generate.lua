@@ -1,5 +1,6 @@
 -- Generation with a cache of keys and values: greedy or sampled, many prompts of different lengths at once.
 local sq = require "sqlune"
+local pages_of = require "sqlune.models.cache".pages_of
 local ops = sq.ops
 
 local M = {}
@@ -17,11 +18,12 @@ M.beams = require "sqlune.generate.beam".run
 ---@field repetition_penalty? number 1: none; counts the prompt
 ---@field seed? integer
 ---@field streams? integer[]         random stream of each row (default: its place): a batch's make-up changes nothing
+---@field cache_tokens? integer      tokens that the cache holds at most; rows wait until others end (default: no limit)
 ---@field on_token? fun(row: integer, id: integer) called for every new token
 
 local known = {
   max_tokens = true, eos = true, temperature = true, top_k = true, top_p = true, repetition_penalty = true,
-  seed = true, streams = true, on_token = true,
+  seed = true, streams = true, on_token = true, cache_tokens = true,
 }
 
 local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
@@ -75,22 +77,38 @@ function M.run(model, prompts, o)
   for key in pairs(o) do if not known[key] then error("generate: unknown option '" .. tostring(key) .. "'", 2) end end
   local max_tokens, ends = o.max_tokens or 256, {}
   for _, id in ipairs(o.eos or {}) do ends[id] = true end
-  local results, contexts, counts, active, longest = {}, {}, {}, {}, 0
+  local results, contexts, counts, longest = {}, {}, {}, 0
   for row, prompt in ipairs(prompts) do
     if #prompt == 0 then error("generate: prompt " .. row .. " is empty", 2) end
     results[row], counts[row], contexts[row] = {}, 0, table.move(prompt, 1, #prompt, 1, {})
-    active[row] = row
     longest = math.max(longest, #prompt)
   end
   if #prompts == 0 or max_tokens < 1 then return results end
   local context = model.shape.context -- a row ends where the model's longest sequence does
   local room, device = longest + max_tokens, model.device
-  local cache <close> = model:cache(#prompts, room)
+  local cache <close> = model:cache(#prompts, room, o.cache_tokens)
+  if pages_of(room) > cache.limit then
+    error(("generate: a row may have %d tokens, the cache has room for %d"):format(room, o.cache_tokens), 2)
+  end
+  local going, begun = {}, 0 -- rows that want more tokens; rows that have begun
 
-  ---Takes a new id for each row of `active` that still goes on; gives the rows that do after it.
-  local function accept(ids, going)
-    local still = {}
-    for n, row in ipairs(active) do
+  ---Rows that begin beside those of `active`: those that wait, in order, as long as all find room at their longest.
+  local function admitted(active)
+    local taken, list = 0, {}
+    for _, row in ipairs(active) do taken = taken + pages_of(#prompts[row] + max_tokens) end
+    while begun < #prompts do
+      taken = taken + pages_of(#prompts[begun + 1] + max_tokens)
+      if taken > cache.limit then break end
+      begun = begun + 1
+      list[#list + 1], going[begun] = begun, true
+    end
+    return list
+  end
+
+  ---Takes a new id for each of `rows` that still goes on; gives the number of those that do after it.
+  local function accept(rows, ids)
+    local still = 0
+    for n, row in ipairs(rows) do
       if going[row] then
         local id = ids[n]
         counts[row] = counts[row] + 1
@@ -98,56 +116,69 @@ function M.run(model, prompts, o)
         contexts[row][#contexts[row] + 1] = id
         if o.on_token then o.on_token(row, id) end
         going[row] = not ends[id] and counts[row] < max_tokens and #contexts[row] < context
-        if going[row] then still[#still + 1] = row end
+        if going[row] then still = still + 1 end
       end
     end
     return still
   end
 
-  ---The prompts, and each row's first token.
-  local function begin(going)
+  ---The prompts of rows, and each one's first token.
+  local function begin(rows)
     local _s <close> = sq.scope()
     local ids, lengths, last = {}, {}, {}
-    for n, row in ipairs(active) do
+    for n, row in ipairs(rows) do
       table.move(prompts[row], 1, #prompts[row], #ids + 1, ids)
       lengths[n], last[n] = #prompts[row], #ids - 1
     end
-    local hidden = model:hidden(integers(ids), cache:extend(active, lengths))
-    if #ids > #active then hidden = ops.gather_rows(hidden, integers(last)) end
-    return accept(sampler(active, contexts, counts, room, device, o)(model:logits(hidden)):totable(), going)
+    local hidden = model:hidden(integers(ids), cache:extend(rows, lengths))
+    if #ids > #rows then hidden = ops.gather_rows(hidden, integers(last)) end
+    accept(rows, sampler(rows, contexts, counts, room, device, o)(model:logits(hidden)):totable())
   end
 
-  ---Steps of one token for every row of `active`, until some have ended. A card goes on with those that have, a graph
+  ---Steps of one token for every one of `rows`, until some have ended. A card goes on with those that have, a graph
   ---being of one size, until a quarter is idle.
-  local function go_on(going, warm)
+  local function go_on(rows, warm)
     local _s <close> = sq.scope()
     local newest = {}
-    for n, row in ipairs(active) do newest[n] = contexts[row][#contexts[row]] end
-    local ids, draw = integers(newest):to(device), sampler(active, contexts, counts, room, device, o)
-    local at, advance = cache:follow(active)
+    for n, row in ipairs(rows) do newest[n] = contexts[row][#contexts[row]] end
+    local ids, draw = integers(newest):to(device), sampler(rows, contexts, counts, room, device, o)
+    local at, advance, ready = cache:follow(rows)
     local step <close> = sq.graph(function()
       local _step <close> = sq.scope()
       ops.copy_(ids, draw(model:logits(model:hidden(ids, at))))
       advance()
     end, device, warm)
-    local enough, still, steps = device == "cpu" and #active or 3 * #active // 4 + 1, active, 0
-    while #still >= enough do
+    local enough, still, steps = device == "cpu" and #rows or 3 * #rows // 4 + 1, #rows, 0
+    while still >= enough and ready(going) do
       step()
       steps = steps + 1
-      still = accept(ids:totable(), going)
+      still = accept(rows, ids:totable())
     end
-    cache:grown(active, steps)
+    cache:grown(rows, steps)
+  end
+
+  ---Those of `rows` that go on; the others' pages are free.
+  local function settled(rows)
+    local still = {}
+    for _, row in ipairs(rows) do
+      if going[row] then still[#still + 1] = row else cache:drop(row) end
+    end
     return still
   end
 
   sq.no_grad(function()
-    local going, warm = {}, false
-    for _, row in ipairs(active) do going[row] = true end
-    active = begin(going)
-    while #active > 0 do
-      active = go_on(going, warm)
-      warm = true
-    end
+    local active, warm = {}, false
+    repeat
+      local new = admitted(active)
+      if #new > 0 then
+        begin(new)
+        active = settled(table.move(new, 1, #new, #active + 1, active))
+      end
+      if #active > 0 then
+        go_on(active, warm)
+        active, warm = settled(active), true
+      end
+    until #active == 0 and begun == #prompts
   end)
   return results
 end

@@ -2,6 +2,7 @@
 local sq = require "sqlune"
 local nn = require "sqlune.nn"
 local rope = require "sqlune.models.rope"
+local caches = require "sqlune.models.cache"
 local fs, json, ops = sq.fs, sq.json, sq.ops
 
 local M = {}
@@ -334,10 +335,14 @@ function Model:loss_sum(batch, o)
   return ops.linear_cross_entropy(hidden, self.output.weight, batch.targets, terms)
 end
 
----A cache for `sequences` sequences of up to `capacity` tokens.
-function Model:cache(sequences, capacity)
+---A cache for `sequences` sequences of up to `capacity` tokens, of `limit` tokens at most in all (nil: no limit).
+---@param sequences integer
+---@param capacity integer
+---@param limit? integer
+---@return sqlune.models.Cache
+function Model:cache(sequences, capacity, limit)
   local c = self.shape
-  return nn.cache(c.layers, sequences, capacity, c.kv_heads, c.head_dim, self.dtype, self.device)
+  return caches.new(c.layers, sequences, capacity, c.kv_heads, c.head_dim, self.dtype, self.device, limit)
 end
 
 ---Which adapters take part from now on: a name and how strongly (1), several as { name = factor }, false for none.

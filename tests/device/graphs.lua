@@ -123,6 +123,21 @@ local cases = {
       t.eq(run(CARD, { max_tokens = 1 }), run("cpu", { max_tokens = 1 }))
     end
   end,
+
+  ["generation over the ends of pages, by more rows than the cache has room for"] = function()
+    local prompts = {}
+    for row, length in ipairs { 60, 3, 62, 64, 120 } do
+      prompts[row] = {}
+      for i = 1, length do prompts[row][i] = i * (row + 6) % 40 end
+    end
+    for _, tokens in ipairs { false, 8 * 64 } do
+      local function run(device)
+        local o = { max_tokens = 12, cache_tokens = tokens or nil, eos = { 3, 9 } }
+        return sq.generate.run(model_on(device, { max_position_embeddings = 200 }), prompts, o)
+      end
+      t.eq(run(CARD), run "cpu")
+    end
+  end,
 }
 for name, case in pairs(cases) do
   cases[name] = function()

@@ -160,6 +160,13 @@ local tests = {
       local _s <close> = sq.scope()
       return sq.generate.beams(model, { 1, 2 }, { beams = 2, max_tokens = 3, eos = { 5 } })
     end)
+    local long = {}
+    for i = 1, 63 do long[i] = i % 11 end
+    sweep("into a second page", function()
+      local _s <close> = sq.scope()
+      sq.generate.run(model, { long, { 1 } }, { max_tokens = 3, cache_tokens = 128 })
+      return sq.generate.beams(model, long, { beams = 2, max_tokens = 2 })
+    end)
     t.eq(sq.grad_enabled(), true)
   end,
 }

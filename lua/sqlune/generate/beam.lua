@@ -1,4 +1,4 @@
--- Beam search as transformers does it: docs/lua/generate.md has the rule. Beams of one prompt share a cache.
+-- Beam search as transformers does it: docs/lua/generate.md has the rule. Beams share pages of the cache.
 local sq = require "sqlune"
 local ops = sq.ops
 
@@ -118,8 +118,7 @@ function M.run(model, prompt, options)
       local parents
       running, parents = advance(o, ends, running, candidates, finished, step == o.max_tokens)
       if #running == 0 or hopeless(o, finished, running[1].sum, step) then return end
-      -- The prompt's keys are the same in all beams: after the first step only what was generated moves.
-      cache:reorder(parents, step == 1 and 0 or #prompt)
+      cache:reorder(parents)
     end
   end)
   return table.move(finished, 1, math.min(#finished, (options or {}).returned or o.beams), 1, {})

@@ -49,11 +49,8 @@ local function layer(p, c, i, rope)
     if q_norm then q, k = ops.rms_norm(q, q_norm, c.eps), ops.rms_norm(k, k_norm, c.eps) end
     local cosine, sine = rope:tables(at.longest, q.device)
     q, k = ops.rope(q, k, at.positions, cosine, sine)
-    if at.cache then
-      k = ops.write_rows_(at.cache.k[i], at.write, k)
-      v = ops.write_rows_(at.cache.v[i], at.write, v)
-    end
-    local a = ops.attention(q, k, v, { rows = at.rows, keys = at.keys, lengths = at.lengths, window = c.windows[i] })
+    if at.cache then k, v = at.cache:store(i, k, v, at) end
+    local a = ops.attention(q, k, v, { rows = at.rows, lengths = at.lengths, pages = at.pages, window = c.windows[i] })
     return o_proj(a:reshape { -1, width }, at)
   end
 

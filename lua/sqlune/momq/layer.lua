@@ -105,11 +105,11 @@ local function choose_sentence(self, x, at)
     local how = { dtype = x.dtype, device = x.device }
     state[self] = state[self] or sq.zeros({ #at.cache.lengths, x:size(2) }, how):keep()
     local sequences = {}
-    for row, first in ipairs(at.keys:totable()) do sequences[row] = first // at.cache.capacity end
+    for row, s in ipairs(at.sequences) do sequences[row] = s - 1 end
     local index = sq.tensor(sequences, { dtype = "i64" })
     sums = sums + ops.gather_rows(state[self], index)
     ops.write_rows_(state[self], index, sums)
-    for row, length in ipairs(at.lengths:totable()) do counts[row][1] = length end
+    for row, length in ipairs(at.lengths and at.lengths:totable() or {}) do counts[row][1] = length end
   end
   local means = sums / sq.tensor(counts, { dtype = x.dtype, device = x.device })
   local alpha = ops.softmax(ops.matmul(means, self.tensors.lora_moe_gate))
