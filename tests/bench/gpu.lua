@@ -46,6 +46,7 @@ end
 local peak = {} -- { flops a second, bytes a second }
 
 ---A row: what it takes, and what it would take if the card did nothing but its products or its reads and writes.
+---fn does work.calls times (1) what the row is about.
 local function row(name, work, fn)
   if not wanted(name) then return end
   local ok, time = pcall(seconds, fn)
@@ -54,6 +55,7 @@ local function row(name, work, fn)
     io.stderr:write(name, ": ", tostring(time), "\n")
     return
   end
+  time = time / (work.calls or 1)
   local least = math.max((work.flops or 0) / peak.flops, (work.bytes or 0) / peak.bytes)
   rows[name] = { time = time, share = least / time, memory = sq.tensor_memory(true, CARD).peak_bytes }
   order[#order + 1] = name
@@ -166,6 +168,39 @@ for _, length in ipairs(small and { 40 } or { 2048, 8192, 32768 }) do
     random({ length, HEADS, DIM }, "bf16", true), random({ length, GROUPS, DIM }, "bf16", true),
     random({ length, GROUPS, DIM }, "bf16", true),
   }, function(q, k, v) return ops.attention(q, k, v, { rows = where }) end)
+end
+
+---One query of each of `count` sequences against `length` keys in pages, as a replayed graph of `calls` caches in turn:
+---more bytes than a card's L2 holds.
+local function attend(count, length)
+  local title = ("attention decode %dx%d"):format(count, length)
+  if not wanted(title) then return end
+  local _s <close> = sq.scope()
+  local each, bytes = (length + 63) // 64, 4 * count * length * GROUPS * DIM
+  local calls = small and 2 or math.max(1, (512 << 20) // bytes)
+  local q, places = random({ count, HEADS, DIM }, "bf16"), {}
+  local function cache() return random({ calls * count * each, 64, GROUPS, DIM }, "bf16") end
+  local k, v, starts, lengths = cache(), cache(), { 0 }, {}
+  for s = 1, count do starts[s + 1], lengths[s] = s, length end
+  local function on_card(list) return sq.tensor(list, { dtype = "i64" }):to(CARD) end
+  local rows_of, length_of = on_card(starts), on_card(lengths)
+  for call = 1, calls do -- neighbouring pages belong to different sequences, as when these grow together
+    local list = {}
+    for s = 1, count do
+      for j = 1, each do list[#list + 1] = ((call - 1) * each + j - 1) * count + s - 1 end
+    end
+    places[call] = on_card(list):reshape { count, each }
+  end
+  local graph <close> = sq.graph(function()
+    for call = 1, calls do
+      local _call <close> = sq.scope()
+      ops.attention(q, k, v, { rows = rows_of, lengths = length_of, pages = places[call] })
+    end
+  end, CARD)
+  row(title, { bytes = bytes, calls = calls }, graph)
+end
+for _, length in ipairs(small and { 70 } or { 4096, 32768 }) do
+  for _, count in ipairs(small and { 1, 3 } or { 1, 8, 64 }) do attend(count, length) end
 end
 
 ------------------------------------------------------------------------------------------------- training, decoding

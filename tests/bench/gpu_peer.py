@@ -119,6 +119,34 @@ def attention(q, k, v):
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
 
 
+def attend(count, length):
+    """One query of each sequence, as a replayed graph that takes caches in turn, more bytes than L2 holds."""
+    title = f"attention decode {count}x{length}"
+    if FILTER not in title:
+        return
+    calls = 2 if SMALL else max(1, (512 << 20) // (4 * count * length * GROUPS * DIM))
+    try:
+        q = random(count, HEADS, 1, DIM)
+        caches = [(random(count, GROUPS, length, DIM), random(count, GROUPS, length, DIM)) for _ in range(calls)]
+
+        @torch.no_grad()
+        def run():
+            for k, v in caches:
+                F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+
+        step = run
+        if CARD == "cuda":
+            run()
+            wait()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                run()
+            step = graph.replay
+        row(title, step, calls)
+    except torch.OutOfMemoryError:
+        print(f"{title}: out of memory", file=sys.stderr)
+
+
 SHAPES = {"0.5B": (896, 4864, 24, 14, 2, 151936, True), "1.5B": (1536, 8960, 28, 12, 2, 151936, True),
           "7B": (3584, 18944, 28, 28, 4, 152064, False), "small": (128, 48, 2, 2, 1, 320, True)}
 
@@ -185,6 +213,9 @@ for k, n in ((WIDTH, INNER), (INNER, WIDTH)):
 for size in (40,) if SMALL else (2048, 8192, 32768):
     both(f"attention {size}", [random(size, HEADS, DIM, wants=True), random(size, GROUPS, DIM, wants=True),
                                random(size, GROUPS, DIM, wants=True)], attention)
+for size in (70,) if SMALL else (4096, 32768):
+    for batch in (1, 3) if SMALL else (1, 8, 64):
+        attend(batch, size)
 for size in ("small",) if SMALL else ("0.5B", "1.5B", "7B"):
     for tokens in (24,) if SMALL else (2048, 8192):
         for again in (False, True):

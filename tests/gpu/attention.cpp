@@ -147,10 +147,38 @@ void decoding(sqn_dtype dtype) {
     }
     attend(dtype, {{1, 1}, {150, 300}, 64, 64, 64, 0, 1}, what::inference); /* two ranges at most */
 }
+
+/* A row's result has the same bits alone, beside others, and with room for more keys. */
+void company(sqn_dtype dtype) {
+    const int64_t heads = 6, kv_heads = 2, dim = 64, keys = 200, row = kv_heads * dim;
+    values q = values::floats(dtype, 3 * heads * dim), k = values::floats(dtype, 900 * row),
+           v = values::floats(dtype, 900 * row);
+    const auto attend_last = [&](int64_t segments, int64_t there) {
+        std::vector<int64_t> starts, first(2, 300), count = {130, 64};
+        for (int64_t s = 0; s <= segments; s++) starts.push_back(s);
+        first.resize((size_t)segments - 1), count.resize((size_t)segments - 1);
+        first.push_back(17), count.push_back(keys);
+        values at = values::of(starts), rows = values::of(first), lengths = values::of(count),
+               out(dtype, segments * heads * dim);
+        sqn_k_attention a = {};
+        a.dtype = dtype, a.segments = a.queries = segments, a.keys = there;
+        a.heads = heads, a.kv_heads = kv_heads, a.dim = dim, a.scale = 0.3, a.causal = 1;
+        a.q_start = at.ids(), a.k_row = rows.ids(), a.k_len = lengths.ids();
+        a.q = (const char *)q.at() + (3 - segments) * heads * dim * 2;
+        a.k = k.at(), a.v = v.at(), a.out = out.at();
+        check(sqn_cuda_attention(&a, nullptr), "cuda");
+        const std::vector<double> all = out.fetch();
+        return std::vector<double>(all.end() - heads * dim, all.end());
+    };
+    const std::vector<double> alone = attend_last(1, 250);
+    if (attend_last(3, 900) != alone || attend_last(1, 900) != alone)
+        fault("a row's bits depend on the batch or on the room in the cache");
+}
 } // namespace
 
 std::vector<kernel_case> attention_cases() {
     return {{"attention", {SQN_F32, SQN_BF16, SQN_F16, SQN_F64}, any_dim},
             {"attention_tensor_cores", {SQN_BF16, SQN_F16}, tensor_cores},
-            {"attention_decoding", {SQN_BF16, SQN_F16}, decoding}};
+            {"attention_decoding", {SQN_BF16, SQN_F16}, decoding},
+            {"attention_company", {SQN_BF16}, company}};
 }
