@@ -23,12 +23,19 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sqn_backend_copy *idle;
 static const size_t smallest = 4096;
 
+/* "Not ready" is an answer, but CUDA keeps it as the thread's last error. */
+static cudaError_t query(cudaEvent_t event) {
+    const cudaError_t status = cudaEventQuery(event);
+    if (status == cudaErrorNotReady) cudaGetLastError();
+    return status;
+}
+
 static sqn_backend_copy *take_idle(int device, size_t bytes) {
     sqn_backend_copy *found = NULL;
     pthread_mutex_lock(&lock);
     for (sqn_backend_copy **at = &idle; *at != NULL && found == NULL; at = &(*at)->next) {
         if ((*at)->device != device || (*at)->room < bytes) continue;
-        if (cudaEventQuery((*at)->done) != cudaSuccess) continue;
+        if (query((*at)->done) != cudaSuccess) continue;
         found = *at;
         *at = found->next;
         break;
@@ -45,7 +52,7 @@ static sqn_backend_copy *make(int device, size_t bytes) {
     if (sqn_cuda_verdict(cudaHostAlloc(&c->bytes, c->room, cudaHostAllocDefault)) == SQN_OK) {
         if (sqn_cuda_verdict(cudaEventCreateWithFlags(&c->done, cudaEventDisableTiming)) == SQN_OK)
             return c;
-        cudaFreeHost(c->bytes);
+        sqn_cuda_verdict(cudaFreeHost(c->bytes));
     }
     free(c);
     return NULL;
@@ -64,7 +71,7 @@ sqn_backend_copy *sqn_cuda_fetch(int device, const void *from, size_t bytes) {
 }
 
 sqn_status sqn_cuda_fetched(sqn_backend_copy *copy, bool wait, const void **bytes) {
-    const cudaError_t status = wait ? cudaEventSynchronize(copy->done) : cudaEventQuery(copy->done);
+    const cudaError_t status = wait ? cudaEventSynchronize(copy->done) : query(copy->done);
     *bytes = status == cudaSuccess ? copy->bytes : NULL;
     return status == cudaErrorNotReady ? SQN_OK : sqn_cuda_verdict(status);
 }

@@ -339,7 +339,7 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
     call here("");
     stream *s;
     if (const cudaError_t code = settled("cudaStreamQuery", handle, &s)) return code;
-    return s->queue.empty() ? cudaSuccess : cudaErrorNotReady;
+    return s->queue.empty() ? cudaSuccess : call::says(cudaErrorNotReady);
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
@@ -392,7 +392,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     call here("cudaEventQuery");
     if (const cudaError_t code = here.unsafe_refusal()) return code;
     auto m = *(std::shared_ptr<marker> *)event;
-    return !m || m->done ? cudaSuccess : cudaErrorNotReady;
+    return !m || m->done ? cudaSuccess : call::says(cudaErrorNotReady);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
@@ -409,7 +409,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
     if (const cudaError_t code = here.refusal()) return code;
     auto a = *(std::shared_ptr<marker> *)from, b = *(std::shared_ptr<marker> *)to;
     if (!a || !b) return call::says(cudaErrorInvalidResourceHandle);
-    if (!a->done || !b->done) return cudaErrorNotReady;
+    if (!a->done || !b->done) return call::says(cudaErrorNotReady);
     *ms = (float)((b->seconds - a->seconds) * 1e3);
     return cudaSuccess;
 }
