@@ -147,7 +147,7 @@ function M.run(model, prompts, o)
       local _step <close> = sq.scope()
       ops.copy_(ids, draw(model:logits(model:hidden(ids, at))))
       advance()
-    end, device, warm)
+    end, cache.unrecorded and "cpu" or device, warm)
     local enough, still, steps = device == "cpu" and #rows or 3 * #rows // 4 + 1, #rows, 0
     while still >= enough and ready(going) do
       step()

@@ -124,6 +124,30 @@ local cases = {
     end
   end,
 
+  ["generation with experts: the cpu's ids; who looks at values runs without a graph"] = function()
+    for name, more in pairs {
+      soft = {}, hard = { hard_dialect_router = true }, ["compat, hard"] = { momq_mode = "compat",
+        hard_dialect_router = true }, sentence = { momq_mode = "compat", lora_route_type = "sentence",
+        enable_dialect_router = false, output_router_logits = false },
+    } do
+      local function run(device)
+        local model = model_on(device)
+        local settings = { num_experts = 6, num_experts_per_tok = 1, share_expert_num = 2, dialect_num = 3, lora_r = 2,
+          lora_alpha = 4, lora_dropout = 0, dialects = { sqlite = 0, postgresql = 1, mysql = 2 } }
+        for key, value in pairs(more) do settings[key] = value end
+        local adapter = sq.momq.attach(model, sq.momq.config(settings), { seed = 5 })
+        for i, x in ipairs(adapter:parameters()) do
+          sq.no_grad(ops.copy_, x, sq.randn(x.shape, { seed = 6, stream = i }):affine(0.4):to(device))
+        end
+        return sq.generate.run(model, { { 1, 2, 3 }, { 4 }, { 5, 6 } }, { max_tokens = 6 })
+      end
+      local got
+      local _, replays = counted(function() got = run(CARD) end)
+      t.eq(got, run "cpu", name)
+      t.eq(replays > 0, name ~= "sentence", name)
+    end
+  end,
+
   ["generation over the ends of pages, by more rows than the cache has room for"] = function()
     local prompts = {}
     for row, length in ipairs { 60, 3, 62, 64, 120 } do

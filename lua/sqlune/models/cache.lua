@@ -19,6 +19,8 @@ local ROWS <const> = M.page_rows
 ---@field free integer[]      pages that nobody has, the next one last
 ---@field k userdata[]        rows of all pages of each layer, [total * 64, KV, D]
 ---@field v userdata[]
+---@field kept table<any, userdata> what layers keep from step to step
+---@field unrecorded? boolean  a layer's steps cannot be recorded (sq.graph)
 ---@field in_pages userdata[][] the same as { [total, 64, KV, D], … } of k and v
 local Cache = {}
 Cache.__index = Cache
@@ -43,7 +45,7 @@ function M.new(layers, sequences, capacity, kv_heads, dim, dtype, device, limit)
   local most = sequences * pages_of(capacity)
   local c = {
     capacity = capacity, limit = limit and math.min(limit // ROWS, most) or most, total = 0, lengths = {}, pages = {},
-    users = {}, free = {}, k = {}, v = {}, in_pages = {}, kv_heads = kv_heads, dim = dim,
+    users = {}, free = {}, k = {}, v = {}, in_pages = {}, kept = {}, kv_heads = kv_heads, dim = dim,
     how = { dtype = dtype, device = device or "cpu" },
   }
   for s = 1, sequences do c.lengths[s], c.pages[s] = 0, {} end
@@ -59,7 +61,8 @@ function Cache:close()
   for i = 1, #self.k do
     for _, x in ipairs { self.k[i], self.v[i], table.unpack(self.in_pages[i]) } do x:close() end
   end
-  self.k, self.v, self.in_pages = {}, {}, {}
+  for _, x in pairs(self.kept) do x:close() end
+  self.k, self.v, self.in_pages, self.kept = {}, {}, {}, {}
 end
 Cache.__close = Cache.close
 
