@@ -150,8 +150,9 @@ test-asan: ## the tests under AddressSanitizer and UBSan (also with CC=clang); O
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 # intercept_tls_get_addr: clang's search for leaks falls over thread-local storage of libraries that were opened late.
 .PHONY: asan-run
-asan-run: $(SQLUNE) $(BUILD)/pty $(BUILD)/http-server $(FUZZERS:%=$(BUILD)/fuzz-%)
-	SQLUNE_PTY=$(BUILD)/pty SQLUNE_SANITIZED=1 ASAN_OPTIONS=quarantine_size_mb=16:intercept_tls_get_addr=0:$(ASAN_OPTIONS) \
+ASANCARD := $(if $(findstring clang,$(CC)),,$(PLAYED) $(PARTLY))
+asan-run: $(SQLUNE) $(BUILD)/pty $(BUILD)/http-server $(ASANCARD) $(FUZZERS:%=$(BUILD)/fuzz-%)
+	SQLUNE_PTY=$(BUILD)/pty SQLUNE_EMULATED=$(word 1,$(ASANCARD)) SQLUNE_CARDS=$(word 2,$(ASANCARD)) SQLUNE_SANITIZED=1 ASAN_OPTIONS=quarantine_size_mb=16:intercept_tls_get_addr=0:$(ASAN_OPTIONS) \
 	  $(SQLUNE) tests/run.lua $(ONLY)
 
 test-gc: all $(BUILD)/pty ## the tests with a collector that works all the time, also inside bindings; ONLY= as above

@@ -10,6 +10,16 @@
 #include <map>
 #include <vector>
 
+/* AddressSanitizer is told of each change of stacks. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#else
+#define __sanitizer_start_switch_fiber(kept, bottom, size) \
+    ((void)(kept), (void)(bottom), (void)(size))
+#define __sanitizer_finish_switch_fiber(kept, bottom, size) \
+    ((void)(kept), (void)(bottom), (void)(size))
+#endif
+
 namespace emu {
 place now;
 uint64_t seed = 1;
@@ -37,7 +47,8 @@ struct fibre {
     site where;
     place here;
     std::vector<copy> copies;
-    int group; /* of cp.async that is open */
+    int group;    /* of cp.async that is open */
+    void *shadow; /* of its stack */
 };
 
 struct warp_meeting {
@@ -59,6 +70,9 @@ std::map<const void *, array> statics;
 array dynamic;
 fibre *current;
 jmp_buf scheduler;
+void *scheduler_shadow; /* for AddressSanitizer */
+const void *scheduler_stack;
+size_t scheduler_bytes;
 const std::function<void()> *kernel_body;
 const char *kernel_name;
 uint64_t random_state;
@@ -96,19 +110,29 @@ bool whole(const array &a) {
 }
 
 void yield() { /* to the scheduler; comes back when it is this fibre's turn */
-    if (_setjmp(current->at) == 0) _longjmp(scheduler, 1);
+    if (_setjmp(current->at) == 0) {
+        __sanitizer_start_switch_fiber(&current->shadow, scheduler_stack, scheduler_bytes);
+        _longjmp(scheduler, 1);
+    }
+    __sanitizer_finish_switch_fiber(current->shadow, &scheduler_stack, &scheduler_bytes);
 }
 
 void entry() {
+    __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_bytes);
     (*kernel_body)();
     current->is = state::done;
+    __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_bytes);
     _longjmp(scheduler, 1);
 }
 
 void resume(fibre &f) {
     current = &f;
     now = f.here;
-    if (_setjmp(scheduler) != 0) return;
+    if (_setjmp(scheduler) != 0) {
+        __sanitizer_finish_switch_fiber(scheduler_shadow, nullptr, nullptr);
+        return;
+    }
+    __sanitizer_start_switch_fiber(&scheduler_shadow, f.stack, stack_bytes);
     if (f.started) _longjmp(f.at, 1);
     f.started = true;
     ucontext_t context;
