@@ -96,6 +96,15 @@ __device__ __forceinline__ void query_range(const K &a, const tile &t, int64_t j
     if (a.window > 0 && j1 - 1 + a.window - shift < *high) *high = j1 - 1 + a.window - shift;
 }
 
+/* Few queries of each segment, on average, as far as the host knows; no gradient is wanted. */
+inline bool is_decoding(const sqn_k_attention *a) {
+    return a->lse == nullptr && a->queries <= 8 * a->segments;
+}
+/* Keys that a segment can have at most. */
+inline int64_t most_keys(const sqn_k_attention *a) {
+    return a->pages ? a->most_pages * a->page_rows : a->keys;
+}
+
 /* The kernels on tensor cores, for bf16 and f16 and dim 64 or 128 (attention_mma.cu). SQN_NOTFOUND:
  * not for this call. */
 sqn_status attention_mma(const sqn_k_attention *a, void *stream);

@@ -17,7 +17,6 @@
 
 namespace sqn {
 constexpr int warps = 4, rows_a_tile = 16, keys_a_step = 64;
-constexpr int64_t few = 8; /* queries of a segment, on average */
 
 /* How rows are laid into tiles: `heads` of a kv head (of which a block may have a part) times
  * `queries`; most: ranges of a row's keys. */
@@ -236,7 +235,7 @@ template <class T, int D> sqn_status decode(const sqn_k_attention *a, void *stre
     const int64_t rows = a->queries * a->heads,
                   tiles = ceil_div(a->queries, p.queries) + a->segments;
     const unsigned blocks = (unsigned)(tiles < a->queries ? tiles : a->queries);
-    int64_t most = ceil_div(a->pages ? a->most_pages * a->page_rows : a->keys, keys_a_step);
+    int64_t most = ceil_div(most_keys(a), keys_a_step);
     most = most < 1 ? 1 : most < p.most ? most : p.most;
     void *scratch = nullptr;
     partial part = {};
@@ -262,9 +261,7 @@ template <class T, int D> sqn_status decode(const sqn_k_attention *a, void *stre
 }
 
 sqn_status attention_decode(const sqn_k_attention *a, void *stream) {
-    if (a->lse != nullptr || a->queries > few * a->segments ||
-        !fits(a->dtype, a->dim, {a->q, a->k, a->v}))
-        return SQN_NOTFOUND;
+    if (!is_decoding(a) || !fits(a->dtype, a->dim, {a->q, a->k, a->v})) return SQN_NOTFOUND;
     if (a->dtype == SQN_BF16)
         return a->dim == 64 ? decode<bf16, 64>(a, stream) : decode<bf16, 128>(a, stream);
     return a->dim == 64 ? decode<f16, 64>(a, stream) : decode<f16, 128>(a, stream);

@@ -122,6 +122,8 @@ void any_dim(sqn_dtype dtype) {
     attend(dtype, {{5, 18}, {9, 40}, 3, 1, 8, 0, 0}, what::backward);
     attend(dtype, {{1, 2, 1}, {33, 70, 1}, 4, 1, 16, 20, 1}, what::forward); /* a cache */
     attend(dtype, {{1, 9, 0, 1}, {33, 40, 0, 1}, 4, 2, 10, 0, 1, 5}, what::forward);
+    attend(dtype, {{1, 2, 0, 1}, {33, 200, 9, 1}, 2, 1, 36, 0, 1}, what::inference); /* in ranges */
+    attend(dtype, {{1, 3}, {1200, 70}, 1, 1, 10, 50, 1, 16}, what::inference);
 }
 
 void tensor_cores(sqn_dtype dtype) {
@@ -164,7 +166,7 @@ void company(sqn_dtype dtype) {
         a.dtype = dtype, a.segments = a.queries = segments, a.keys = there;
         a.heads = heads, a.kv_heads = kv_heads, a.dim = dim, a.scale = 0.3, a.causal = 1;
         a.q_start = at.ids(), a.k_row = rows.ids(), a.k_len = lengths.ids();
-        a.q = (const char *)q.at() + (3 - segments) * heads * dim * 2;
+        a.q = (const char *)q.at() + (3 - segments) * heads * dim * (int64_t)sqn_dtype_size(dtype);
         a.k = k.at(), a.v = v.at(), a.out = out.at();
         check(sqn_cuda_attention(&a, nullptr), "cuda");
         const std::vector<double> all = out.fetch();
@@ -180,5 +182,5 @@ std::vector<kernel_case> attention_cases() {
     return {{"attention", {SQN_F32, SQN_BF16, SQN_F16, SQN_F64}, any_dim},
             {"attention_tensor_cores", {SQN_BF16, SQN_F16}, tensor_cores},
             {"attention_decoding", {SQN_BF16, SQN_F16}, decoding},
-            {"attention_company", {SQN_BF16}, company}};
+            {"attention_company", {SQN_BF16, SQN_F32}, company}};
 }
