@@ -13,19 +13,29 @@
 namespace sqn {
 constexpr int warps = 4, tile_rows = 64;
 
-/* Rows [0, ROWS) of a matrix into a tile, the r-th from place(r); rows from `count` on are zeros.
- */
-template <class T, int D, int ROWS, class F>
-__device__ __forceinline__ void load_rows(T *to, const T *from, int64_t count, F place) {
+/* Rows [0, ROWS) of a strided matrix into a tile; rows from `count` on are zeros. */
+template <class T, int D, int ROWS>
+__device__ __forceinline__ void load_tile(T *to, const T *from, int64_t stride, int64_t count) {
     for (int c = (int)threadIdx.x; c < ROWS * D / 8; c += 32 * warps) {
         const int row = c / (D / 8), chunk = c % (D / 8);
         const bool there = row < count;
-        copy16(chunk_at<T, D>(to, row, chunk), from + (there ? place(row) + chunk * 8 : 0), there);
+        copy16(chunk_at<T, D>(to, row, chunk), from + (there ? row * stride + chunk * 8 : 0),
+               there);
     }
 }
+/* The same of keys and values in pages, from key j0 on; one row at a time, or registers spill. */
 template <class T, int D, int ROWS>
-__device__ __forceinline__ void load_tile(T *to, const T *from, int64_t stride, int64_t count) {
-    load_rows<T, D, ROWS>(to, from, count, [=](int row) { return row * stride; });
+__device__ __forceinline__ void load_keys(T *k_to, T *v_to, const T *k, const T *v,
+                                          const key_places &places, int64_t stride, int64_t j0,
+                                          int64_t count) {
+#pragma unroll 1
+    for (int c = (int)threadIdx.x; c < ROWS * D / 8; c += 32 * warps) {
+        const int row = c / (D / 8), chunk = c % (D / 8);
+        const bool there = row < count;
+        const int64_t at = there ? places(j0 + row) * stride + chunk * 8 : 0;
+        copy16(chunk_at<T, D>(k_to, row, chunk), k + at, there);
+        copy16(chunk_at<T, D>(v_to, row, chunk), v + at, there);
+    }
 }
 
 /* Rows g and g + 8 of c [16, D] times factor[2], rounded, to rows of a strided matrix. */
@@ -65,9 +75,7 @@ __global__ void __launch_bounds__(32 * warps) attention_mma_kernel(sqn_k_attenti
     const auto fetch = [&](int64_t j0, int into) {
         T *k_tile = k_tiles + into * KEYS * D, *v_tile = v_tiles + into * KEYS * D;
         if constexpr (PAGES) {
-            const auto place = [&](int row) { return places(j0 + row) * k_stride; };
-            load_rows<T, D, KEYS>(k_tile, k, high - j0, place);
-            load_rows<T, D, KEYS>(v_tile, v, high - j0, place);
+            load_keys<T, D, KEYS>(k_tile, v_tile, k, v, places, k_stride, j0, high - j0);
         } else {
             load_tile<T, D, KEYS>(k_tile, k + j0 * k_stride, k_stride, high - j0);
             load_tile<T, D, KEYS>(v_tile, v + j0 * k_stride, k_stride, high - j0);
