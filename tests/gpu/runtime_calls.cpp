@@ -144,14 +144,14 @@ cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int device) {
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr which, void *value) {
     call here("cudaMemPoolSetAttribute");
     (void)pool, (void)value;
-    if (const cudaError_t code = here.refusal()) return code;
+    if (const cudaError_t code = here.unsafe_refusal()) return code;
     return which == cudaMemPoolAttrReleaseThreshold ? cudaSuccess
                                                     : call::says(cudaErrorInvalidValue);
 }
 
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keep) {
     call here("cudaMemPoolTrimTo");
-    if (const cudaError_t code = here.refusal()) return code;
+    if (const cudaError_t code = here.unsafe_refusal()) return code;
     if (keep == 0) trim((int)((int *)pool - pool_of));
     return cudaSuccess;
 }
@@ -174,12 +174,19 @@ cudaError_t cudaFree(void *p) {
     return give(p) ? cudaSuccess : call::says(cudaErrorInvalidValue);
 }
 
+/* On a stream that does not capture, these are calls that a capture may forbid. */
+static cudaError_t ordered(const call &here, cudaStream_t handle, stream **s) {
+    *s = find_stream(handle);
+    if (const cudaError_t code = *s && (*s)->capture ? here.refusal() : here.unsafe_refusal())
+        return code;
+    return *s ? cudaSuccess : call::says(cudaErrorInvalidResourceHandle);
+}
+
 cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t handle) {
     call here("cudaMallocAsync");
+    stream *s;
     *out = nullptr;
-    if (const cudaError_t code = here.refusal()) return code;
-    stream *s = find_stream(handle);
-    if (s == nullptr) return call::says(cudaErrorInvalidResourceHandle);
+    if (const cudaError_t code = ordered(here, handle, &s)) return code;
     if (bytes == 0) return call::says(cudaErrorInvalidValue);
     *out = s->capture ? take_in_graph(s->capture->made.get(), bytes) : take_in_order(s, bytes);
     return *out != nullptr ? cudaSuccess : call::says(cudaErrorMemoryAllocation);
@@ -188,9 +195,8 @@ cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t handle) {
 /* A graph gives back only what it took. */
 cudaError_t cudaFreeAsync(void *p, cudaStream_t handle) {
     call here("cudaFreeAsync");
-    if (const cudaError_t code = here.refusal()) return code;
-    stream *s = find_stream(handle);
-    if (s == nullptr) return call::says(cudaErrorInvalidResourceHandle);
+    stream *s;
+    if (const cudaError_t code = ordered(here, handle, &s)) return code;
     if (s->capture ? give_in_graph(s->capture->made.get(), p) : give_in_order(s, p))
         return cudaSuccess;
     if (s->capture) s->capture->broken = true;
