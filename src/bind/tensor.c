@@ -327,8 +327,8 @@ static int l_devices(lua_State *L) { /* {{name, description, …}}, the cpu firs
             lua_setfield(L, -2, "description");
             lua_pushinteger(L, info.total_bytes);
             lua_setfield(L, -2, "total_bytes");
-            lua_pushinteger(L, info.free_bytes);
-            lua_setfield(L, -2, "free_bytes");
+            if (info.free_bytes >= 0) lua_pushinteger(L, info.free_bytes);
+            if (info.free_bytes >= 0) lua_setfield(L, -2, "free_bytes");
             lua_pushfstring(L, "%d.%d", info.major, info.minor);
             lua_setfield(L, -2, "capability");
         }

@@ -59,16 +59,18 @@ static sqn_status choose(int device) {
     return SQN_OK;
 }
 
+/* A card that this thread has not used is not made ready (a context takes half a gigabyte of it) to
+ * be asked what is free. */
 static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
     struct cudaDeviceProp p;
     size_t left = 0, total = 0;
-    sqn_status status = choose(device);
-    if (status == SQN_OK) status = sqn_cuda_verdict(cudaGetDeviceProperties(&p, device));
-    if (status == SQN_OK) status = sqn_cuda_verdict(cudaMemGetInfo(&left, &total));
+    sqn_status status = sqn_cuda_verdict(cudaGetDeviceProperties(&p, device));
+    if (status == SQN_OK && used[device]) status = choose(device);
+    if (status == SQN_OK && used[device]) status = sqn_cuda_verdict(cudaMemGetInfo(&left, &total));
     if (status != SQN_OK) return SQN_FAIL(e, status, "cuda:%d: %s", device, fault());
     snprintf(out->name, sizeof out->name, "%.95s", p.name);
-    out->total_bytes = (int64_t)total;
-    out->free_bytes = (int64_t)left;
+    out->total_bytes = (int64_t)p.totalGlobalMem;
+    out->free_bytes = used[device] ? (int64_t)left : -1;
     out->major = p.major;
     out->minor = p.minor;
     return SQN_OK;

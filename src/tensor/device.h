@@ -18,8 +18,8 @@ enum { SQN_CPU = -1 };
 
 typedef struct sqn_device_info {
     char name[96];
-    int64_t total_bytes, free_bytes;
-    int major, minor; /* compute capability */
+    int64_t total_bytes, free_bytes; /* free: -1 of a card that this thread has not used */
+    int major, minor;                /* compute capability */
 } sqn_device_info;
 
 typedef struct sqn_backend_copy sqn_backend_copy; /* bytes on their way to the host */

@@ -309,6 +309,16 @@ void memory_that_is_full() {
     card_set("memory", 1L << 34);
 }
 
+/* Cards that are only listed are left alone. */
+void listing() {
+    sqn_device_info info;
+    for (int device : {0, 1}) {
+        EXPECT(backend.info(device, &info, nullptr) == SQN_OK && info.free_bytes == -1, "info");
+        EXPECT(info.total_bytes == 1L << 34 && info.major >= 8, "what it is");
+    }
+    EXPECT(card_calls("cudaSetDevice") == 0, "it was made ready");
+}
+
 /* ---- recordings ---- */
 
 void recordings() {
@@ -348,6 +358,7 @@ void recordings() {
 int main(int count, char **argument) {
     card_set("seed", count > 1 ? atol(argument[1]) : 1);
     if (backend.count() != card::cards) return 1;
+    listing();
     products_of_all_kinds();
     for (int device : {0, 1}) products_of_many_shapes(device, (unsigned)device);
     products_of_threads();

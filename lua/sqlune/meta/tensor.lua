@@ -173,7 +173,8 @@ function tensor.random_state(state) end
 ---@return { live_bytes: integer, peak_bytes: integer, cached_bytes: integer, live_blocks: integer }
 function tensor.tensor_memory(reset, device) end
 
----The devices of this program, the cpu first, then every card that its driver knows.
+---The devices of this program, the cpu first, then every card that its driver knows. free_bytes: of the cards that this
+---thread has used.
 ---@return { name: string, description?: string, total_bytes?: integer, free_bytes?: integer, capability?: string }[]
 function tensor.devices() end
 
