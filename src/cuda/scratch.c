@@ -18,12 +18,14 @@ const char *sqn_cuda_lost_text(void) { return atomic_load(&is_lost) ? lost : NUL
 
 void sqn_cuda_note(const char *words) { snprintf(text, sizeof text, "%s", words); }
 
-/* Those after which, says driver_types.h, the process can only end. */
+/* Those after which, says driver_types.h, the process can only end; numbers for what toolkits
+ * before 12.8 do not name. */
 static bool sticks(cudaError_t status) {
-    switch (status) {
+    enum { contained = 226, tensor_memory_leak = 721 };
+    switch ((int)status) {
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
-    case cudaErrorContained:
+    case contained:
     case cudaErrorIllegalAddress:
     case cudaErrorLaunchTimeout:
     case cudaErrorAssert:
@@ -33,7 +35,7 @@ static bool sticks(cudaError_t status) {
     case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
-    case cudaErrorTensorMemoryLeak:
+    case tensor_memory_leak:
     case cudaErrorMpsClientTerminated:
     case cudaErrorExternalDevice:
         return true;

@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <random>
 #include <string>
 #include <thread>
@@ -14,6 +17,7 @@
 #include <cublasLt.h>
 
 #include "tests/gpu/card.h"
+#include "tests/gpu/launch.h"
 
 extern "C" {
 #include "kernels/cuda/host.h"
@@ -309,6 +313,85 @@ void memory_that_is_full() {
     card_set("memory", 1L << 34);
 }
 
+/* ---- controls: what the emulated runtime has to see ---- */
+
+/* Runs fn in a process of its own, which has to die with these words. */
+template <class F> void dies(const char *words, F fn) {
+    int ends[2];
+    char text[4000] = "";
+    fflush(stdout);
+    EXPECT(pipe(ends) == 0, "pipe");
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 2);
+        fn();
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t got = 0;
+    for (ssize_t n; (n = read(ends[0], text + got, sizeof text - 1 - got)) > 0;) got += (size_t)n;
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT(status != 0 && strstr(text, words), "not seen: %s (%s)", words, text);
+}
+
+/* A kernel of one warp, whose threads do it. */
+void kernel(std::function<void()> body, unsigned rows = 1) {
+    emu::submit({"a kernel", nullptr, {1, rows, 1}, {32, 1, 1}, 0, nullptr, std::move(body)});
+}
+
+void controls() {
+    char *p = (char *)backend.take(0, 100000), *q = (char *)backend.take(1, 1000);
+    backend.wait(1);
+    backend.wait(0);
+#ifndef __SANITIZE_ADDRESS__ /* has words of its own */
+    dies("the host reached for a card's memory", [&] { p[0] = 1; });
+    dies("reached for another's memory", [&] {
+        backend.select(0);
+        kernel([=] { q[0] = 1; });
+        backend.wait(0);
+    });
+    dies("wrote outside its device memory", [&] {
+        kernel([=] { p[100000] = 1; });
+        backend.give(0, p);
+        backend.wait(0);
+    });
+    dies("written after it was freed", [&] {
+        backend.give(0, p);
+        kernel([=] { p[5] = 1; });
+        backend.take(0, 100000);
+        backend.wait(0);
+    });
+#endif
+    dies("a memset leaves the memory", [&] {
+        cudaMemsetAsync(p + 50000, 0, 60000, cudaStreamPerThread);
+        backend.wait(0);
+    });
+    dies("pinned memory went before", [&] {
+        void *host;
+        cudaHostAlloc(&host, 100, 0);
+        backend.select(0);
+        cudaMemcpyAsync(p, host, 100, cudaMemcpyHostToDevice, cudaStreamPerThread);
+        cudaFreeHost(host);
+        backend.wait(0);
+    });
+    dies("in a stream of cuda:1", [&] {
+        backend.select(1);
+        cudaMemsetAsync(p, 0, 10, cudaStreamPerThread);
+    });
+    backend.select(0);
+    kernel([] {}, 65536);
+    EXPECT(cudaGetLastError() == cudaErrorInvalidConfiguration, "a grid that is too tall");
+    EXPECT(cudaGetLastError() == cudaSuccess, "told twice");
+    std::vector<char> large(90000, 1), got(90000); /* pageable: read when the stream is there */
+    cudaMemcpyAsync(p, large.data(), large.size(), cudaMemcpyHostToDevice, cudaStreamPerThread);
+    std::fill(large.begin(), large.end(), (char)2);
+    EXPECT(backend.download(0, got.data(), p, 90000) == SQN_OK && got == large, "was read early");
+    backend.give(0, p);
+    backend.give(1, q);
+}
+
 /* Cards that are only listed are left alone. */
 void listing() {
     sqn_device_info info;
@@ -359,6 +442,7 @@ int main(int count, char **argument) {
     card_set("seed", count > 1 ? atol(argument[1]) : 1);
     if (backend.count() != card::cards) return 1;
     listing();
+    controls();
     products_of_all_kinds();
     for (int device : {0, 1}) products_of_many_shapes(device, (unsigned)device);
     products_of_threads();

@@ -287,6 +287,7 @@ void emu::submit(launch_order l) {
             return;
         }
         open_memory(device);
+        emu::seed++; /* another order of threads for each */
         run(l);
     }));
 }
