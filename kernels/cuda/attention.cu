@@ -150,7 +150,7 @@ template <class T> sqn_status attention_in_ranges(const sqn_k_attention *a, void
     using A = acc<T>;
     const int64_t bound = ceil_div(most_keys(a), 32), rows = a->queries * a->heads;
     range_states<A> parts = {};
-    parts.there = bound < most_ranges ? bound : most_ranges;
+    parts.there = bound < 1 ? 1 : bound < most_ranges ? bound : most_ranges;
     const size_t count = (size_t)(rows * parts.there);
     parts.soft = (A *)sqn_cuda_scratch(count * (size_t)(2 + a->dim) * sizeof(A), stream);
     if (parts.soft == nullptr) return SQN_NOMEM;
