@@ -2,8 +2,9 @@
  * kept by shape. The library (half a gigabyte) is opened with the first product.
  *
  * Rules: the choice for a shape and its pointers' alignments is made once and stays, so that the
- * same call gives the same bits. f32 is computed in f32, not in TF32. What the library cannot do is
- * SQN_NOTFOUND; a library that fails is SQN_IO.
+ * same call gives the same bits. f32 is computed in f32, not in TF32; the parts of a sum are added
+ * as they were computed, not as C is stored. What the library cannot do is SQN_NOTFOUND; a library
+ * that fails is SQN_IO.
  */
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
@@ -142,15 +143,16 @@ static int choose(cublasLtMatmulAlgo_t *algo, const descriptors *d, const sqn_ge
     cublasLtMatmulHeuristicResult_t result;
     const uint64_t most = WORKSPACE;
     const uint32_t a = alignment(g->a), b = alignment(g->b), c = alignment(g->c);
+    const uint32_t sums = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     int count = 0;
     if (lt.cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) return 0;
 #define SET(name, value)                                                                        \
     (lt.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_##name, &(value), \
                                              sizeof(value)) == CUBLAS_STATUS_SUCCESS)
     const int found =
-        SET(MAX_WORKSPACE_BYTES, most) && SET(MIN_ALIGNMENT_A_BYTES, a) &&
-        SET(MIN_ALIGNMENT_B_BYTES, b) && SET(MIN_ALIGNMENT_C_BYTES, c) &&
-        SET(MIN_ALIGNMENT_D_BYTES, c) &&
+        SET(MAX_WORKSPACE_BYTES, most) && SET(REDUCTION_SCHEME_MASK, sums) &&
+        SET(MIN_ALIGNMENT_A_BYTES, a) && SET(MIN_ALIGNMENT_B_BYTES, b) &&
+        SET(MIN_ALIGNMENT_C_BYTES, c) && SET(MIN_ALIGNMENT_D_BYTES, c) &&
         lt.cublasLtMatmulAlgoGetHeuristic(handle, d->desc, d->a, d->b, d->c, d->c, preference, 1,
                                           &result, &count) == CUBLAS_STATUS_SUCCESS &&
         count > 0 && result.state == CUBLAS_STATUS_SUCCESS;

@@ -37,6 +37,7 @@ struct laid_out {
 struct preferred {
     uint64_t workspace;
     uint32_t alignment[4]; /* of A, B, C, D */
+    uint32_t sums;         /* ways to add the parts of a sum */
 };
 struct chosen { /* inside cublasLtMatmulAlgo_t */
     uint64_t magic, problem, workspace;
@@ -289,7 +290,7 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out) {
     MAY_FAIL(cublasLtMatmulPreferenceCreate);
-    return make(out, preferred{0, {256, 256, 256, 256}});
+    return make(out, preferred{0, {256, 256, 256, 256}, CUBLASLT_REDUCTION_SCHEME_MASK});
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
     return end<preferred>(p);
@@ -303,6 +304,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     preferred &p = *(preferred *)preference;
     switch (which) {
         ATTRIBUTE(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, p.workspace);
+        ATTRIBUTE(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, p.sums);
         ATTRIBUTE(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p.alignment[0]);
         ATTRIBUTE(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p.alignment[1]);
         ATTRIBUTE(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p.alignment[2]);
