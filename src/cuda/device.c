@@ -76,12 +76,12 @@ static sqn_status info(int device, sqn_device_info *out, sqn_err *e) {
     return SQN_OK;
 }
 
-static void *take(int device, size_t bytes) {
-    void *p = NULL;
+static sqn_status take(int device, size_t bytes, void **out) {
+    *out = NULL;
     if (bytes == 0) bytes = 1;
-    if (choose(device) != SQN_OK) return NULL;
-    if (sqn_cuda_recording_is_open()) return sqn_cuda_recording_take(bytes);
-    return sqn_cuda_verdict(cudaMallocAsync(&p, bytes, cudaStreamPerThread)) == SQN_OK ? p : NULL;
+    SQN_TRY(choose(device));
+    if (sqn_cuda_recording_is_open()) return sqn_cuda_recording_take(bytes, out);
+    return sqn_cuda_verdict(cudaMallocAsync(out, bytes, cudaStreamPerThread));
 }
 
 static void give(int device, void *p) {

@@ -31,10 +31,9 @@ int sqn_cuda_recording_is_open(void) {
     return current != NULL && cudaGetDevice(&card) == cudaSuccess && card == current->card;
 }
 
-void *sqn_cuda_recording_take(size_t bytes) {
-    void *p = NULL;
-    if (sqn_cuda_verdict(cudaMallocAsync(&p, bytes, current->aside)) != SQN_OK) return NULL;
-    return sqn_cuda_verdict(cudaStreamSynchronize(current->aside)) == SQN_OK ? p : NULL;
+sqn_status sqn_cuda_recording_take(size_t bytes, void **out) {
+    SQN_TRY(sqn_cuda_verdict(cudaMallocAsync(out, bytes, current->aside)));
+    return sqn_cuda_verdict(cudaStreamSynchronize(current->aside));
 }
 
 /* What is given back during a recording is older than that, and nothing of that time still runs:
@@ -56,8 +55,8 @@ void *sqn_cuda_recording_scratch(size_t bytes) {
             current->rooms = grown;
             current->space = more;
         }
-        void *data = sqn_cuda_recording_take(bytes);
-        if (data == NULL) return NULL;
+        void *data = NULL;
+        if (sqn_cuda_recording_take(bytes, &data) != SQN_OK) return NULL;
         best = &current->rooms[current->count++];
         *best = (room){data, bytes, 0};
     }

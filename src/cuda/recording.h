@@ -7,9 +7,9 @@
 
 #include "core/err.h"
 
-int sqn_cuda_recording_is_open(void);        /* on this thread's card */
-void *sqn_cuda_recording_take(size_t bytes); /* NULL: the card is full */
-void sqn_cuda_recording_give(void *p);       /* a block of before the recording, or take's */
+int sqn_cuda_recording_is_open(void); /* on this thread's card */
+sqn_status sqn_cuda_recording_take(size_t bytes, void **out);
+void sqn_cuda_recording_give(void *p); /* a block of before the recording, or take's */
 /* Scratch of kernels: belongs to the recording until it is forgotten. */
 void *sqn_cuda_recording_scratch(size_t bytes);
 void sqn_cuda_recording_scratch_release(void *p);

@@ -29,8 +29,9 @@ typedef struct sqn_backend {
     const sqn_kernel_table *kernels;
     int (*count)(void); /* cards that work; 0 without a driver */
     sqn_status (*info)(int device, sqn_device_info *out, sqn_err *e);
-    sqn_status (*select)(int device);        /* this thread's kernels run there from now on */
-    void *(*take)(int device, size_t bytes); /* contents undefined; NULL: the card is full */
+    sqn_status (*select)(int device); /* this thread's kernels run there from now on */
+    /* SQN_NOMEM: the card is full; the contents are undefined */
+    sqn_status (*take)(int device, size_t bytes, void **out);
     void (*give)(int device, void *p);
     sqn_status (*upload)(int device, void *to, const void *from, size_t bytes); /* from is free on
                                                                                    return */

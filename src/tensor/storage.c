@@ -146,10 +146,14 @@ static void count_card(int device, int64_t bytes, int64_t blocks) {
     pthread_mutex_unlock(&pool.lock);
 }
 
+static __thread sqn_status taken; /* how this thread's last attempt on a card ended */
+
 void *sqn_storage_take_card(int device, size_t bytes) {
+    void *p = NULL;
     SQN_ASSERT(device < CARDS);
-    void *p = sqn_alloc_fault_tick() ? NULL : sqn_backend_get()->take(device, bytes);
-    if (p != NULL) count_card(device, (int64_t)bytes, 1);
+    taken = sqn_alloc_fault_tick() ? SQN_NOMEM : sqn_backend_get()->take(device, bytes, &p);
+    if (taken != SQN_OK) return NULL;
+    count_card(device, (int64_t)bytes, 1);
     return p;
 }
 
@@ -197,8 +201,9 @@ sqn_storage *sqn_storage_new(int device, size_t bytes, sqn_err *e) {
     s->data = take_bytes(s, bytes);
     if (s->data == NULL) {
         sqn_free(s);
-        if (sqn_device_is_lost(device))
-            SQN_FAIL(e, SQN_IO, "%s: %s", sqn_device_name(device, name), sqn_backend_get()->lost());
+        if (device != SQN_CPU && taken == SQN_IO) /* not full: it refuses, or is lost */
+            SQN_FAIL(e, SQN_IO, "%s: %s", sqn_device_name(device, name),
+                     sqn_backend_get()->fault());
         SQN_FAIL(e, SQN_NOMEM, "out of memory%s%s: %.1f MiB wanted, tensors hold %.1f MiB",
                  device == SQN_CPU ? "" : " on ",
                  device == SQN_CPU ? "" : sqn_device_name(device, name), (double)bytes / 1048576.0,

@@ -71,6 +71,7 @@ local cases = {
       t.eq((x + y):totable(), { { 1, 2 }, { 3, 4 } })
     end
     sweep({ "cudaMemcpyAsync", "cudaMemsetAsync", "cudaStreamSynchronize" }, moving, { error = WORDS })
+    sweep({ "cudaMallocAsync" }, moving, { error = WORDS })
     sweep({ "cudaMallocAsync" }, moving, { error = "out of memory on cuda:0", code = FULL,
       quiet = { cudaMallocAsync = true } }) -- operators ask again after a collection
   end),

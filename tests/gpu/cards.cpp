@@ -26,6 +26,11 @@ extern "C" {
 
 namespace {
 const sqn_backend &backend = sqn_cuda_backend;
+
+void *take(int device, size_t bytes) {
+    void *p;
+    return backend.take(device, bytes, &p) == SQN_OK ? p : nullptr;
+}
 std::atomic<int> failures;
 
 #define EXPECT(condition, ...)                \
@@ -72,7 +77,7 @@ struct values {
           offset((size_t)skew * sqn_dtype_size(type)), host(bytes) {
         for (int64_t i = 0; i < n; i++) /* sums of small integers are exact */
             put(type, host.data(), i, (double)((int)(random() % 5) - 2));
-        block = (char *)backend.take(device, bytes + offset);
+        block = (char *)take(device, bytes + offset);
         EXPECT(backend.upload(device, at(), host.data(), bytes) == SQN_OK, "upload");
     }
     values(const values &) = delete;
@@ -238,7 +243,7 @@ void copies_of_all_sizes(bool pinned) {
                       std::vector<char> from(size), to(size);
                       for (char &x : from) x = (char)random();
                       const std::vector<char> kept = from;
-                      char *there = (char *)backend.take(device, size);
+                      char *there = (char *)take(device, size);
                       EXPECT(backend.upload(device, there, from.data(), size) == SQN_OK, "up");
                       std::fill(from.begin(), from.end(), (char)1);
                       EXPECT(backend.download(device, to.data(), there, size) == SQN_OK, "down");
@@ -261,7 +266,7 @@ void copies_through_one_block() {
         std::vector<char> from(size), to(size);
         std::mt19937 random(9);
         for (char &x : from) x = (char)random();
-        char *there = (char *)backend.take(0, size);
+        char *there = (char *)take(0, size);
         EXPECT(backend.upload(0, there, from.data(), size) == SQN_OK, "up");
         card_fault("cudaHostAlloc", 1, cudaErrorMemoryAllocation);
         EXPECT(backend.download(0, to.data(), there, size) == SQN_OK, "down");
@@ -281,11 +286,11 @@ void memory_in_order() {
     for (int round = 0; round < 50; round++) {
         const int device = round & 1;
         for (char &x : from) x = (char)random();
-        char *a = (char *)backend.take(device, size);
+        char *a = (char *)take(device, size);
         EXPECT(backend.upload(device, a, from.data(), size) == SQN_OK, "up");
-        char *b = (char *)backend.take(device, size);
+        char *b = (char *)take(device, size);
         backend.give(device, a);
-        char *c = (char *)backend.take(device, size); /* may be a's */
+        char *c = (char *)take(device, size); /* may be a's */
         EXPECT(backend.zero(device, c, size) == SQN_OK, "zero");
         EXPECT(backend.upload(device, b, from.data(), size) == SQN_OK, "up");
         EXPECT(backend.download(device, to.data(), b, size) == SQN_OK && to == from, "bytes");
@@ -298,7 +303,7 @@ void memory_that_is_full() {
     card_set("memory", 128 << 20); /* 32 MiB of them are the products' */
     std::vector<void *> blocks;
     void *p;
-    while (blocks.size() < 100 && (p = backend.take(1, 8 << 20)) != nullptr) blocks.push_back(p);
+    while (blocks.size() < 100 && (p = take(1, 8 << 20)) != nullptr) blocks.push_back(p);
     EXPECT(blocks.size() >= 8 && blocks.size() < 12, "%zu blocks", blocks.size());
     EXPECT(strstr(backend.fault(), "out of memory"), "%s", backend.fault());
     for (void *q : blocks) backend.give(1, q);
@@ -307,7 +312,7 @@ void memory_that_is_full() {
     backend.trim();
     EXPECT(backend.info(1, &info, nullptr) == SQN_OK && info.free_bytes > 80 << 20, "%lld free",
            (long long)info.free_bytes);
-    p = backend.take(1, 80 << 20);
+    p = take(1, 80 << 20);
     EXPECT(p != nullptr, "after trim");
     backend.give(1, p);
     card_set("memory", 1L << 34);
@@ -342,7 +347,7 @@ void kernel(std::function<void()> body, unsigned rows = 1) {
 }
 
 void controls() {
-    char *p = (char *)backend.take(0, 100000), *q = (char *)backend.take(1, 1000);
+    char *p = (char *)take(0, 100000), *q = (char *)take(1, 1000);
     backend.wait(1);
     backend.wait(0);
 #ifndef __SANITIZE_ADDRESS__ /* has words of its own */
@@ -360,7 +365,7 @@ void controls() {
     dies("written after it was freed", [&] {
         backend.give(0, p);
         kernel([=] { p[5] = 1; });
-        backend.take(0, 100000);
+        take(0, 100000);
         backend.wait(0);
     });
 #endif
@@ -406,12 +411,12 @@ void listing() {
 
 void recordings() {
     std::vector<char> ones(3000, 1), got(3000);
-    char *x = (char *)backend.take(0, 3000), *y = (char *)backend.take(0, 3000);
+    char *x = (char *)take(0, 3000), *y = (char *)take(0, 3000);
     const long graphs = card_count("graphs");
     EXPECT(backend.upload(0, x, ones.data(), 3000) == SQN_OK, "up");
     EXPECT(backend.upload(0, y, ones.data(), 3000) == SQN_OK, "up");
     EXPECT(backend.record(0) == SQN_OK, "record");
-    char *inside = (char *)backend.take(0, 500);
+    char *inside = (char *)take(0, 500);
     void *scratch = sqn_cuda_scratch(100, nullptr);
     EXPECT(inside != nullptr && scratch != nullptr, "memory meanwhile");
     EXPECT(backend.zero(0, inside, 500) == SQN_OK, "zero");
