@@ -201,8 +201,8 @@ static int l_op(lua_State *L) {
         if (status == SQN_OK) break;
         if (status != SQN_NOMEM || attempt > 0) return bind_raise(L, &e);
         sqn_err_clear(&e);
-        sqn_storage_flush_cache();
         lua_gc(L, LUA_GCCOLLECT);
+        sqn_storage_flush_cache(); /* what was collected, too */
     }
     for (int j = 0; j < outputs; j++)
         if (result[j]->t != NULL) bind_account(L, (int64_t)sqn_tensor_bytes(result[j]->t));

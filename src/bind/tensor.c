@@ -145,8 +145,8 @@ static sqn_tensor *push_new(lua_State *L, int device, sqn_dtype dtype, int ndim,
         h->t = sqn_tensor_new(device, dtype, ndim, shape, &e);
         if (h->t != NULL) break;
         if (e.code != SQN_NOMEM || attempt > 0) bind_raise(L, &e);
-        sqn_storage_flush_cache();
         lua_gc(L, LUA_GCCOLLECT);
+        sqn_storage_flush_cache(); /* what was collected, too */
     }
     return h->t;
 }

@@ -104,7 +104,7 @@ sqn_status sqn_cuda_recording_end(void **out) {
     current = NULL;
     sqn_status status = sqn_cuda_verdict(cudaStreamEndCapture(cudaStreamPerThread, &graph));
     if (status == SQN_OK) status = sqn_cuda_verdict(cudaGraphInstantiate(&w->runnable, graph, 0));
-    if (graph != NULL) cudaGraphDestroy(graph);
+    if (graph != NULL) sqn_cuda_verdict(cudaGraphDestroy(graph));
     if (status == SQN_OK)
         *out = w;
     else
