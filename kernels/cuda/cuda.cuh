@@ -138,6 +138,7 @@ template <class A, class F> __device__ A block_reduce(A v, F f, A empty) {
  * dependent launch, Hopper on): it calls wait() before it reads or writes what others do. Launched
  * by SQN_LAUNCH_DEPENDENT, so that one kernel's start hides behind another's end. */
 struct previous {
+    using starts_early = void;
     /* The kernel after this one may start, when all blocks of this one have said so or ended. */
     __device__ __forceinline__ void let_next_start() const {
 #if !defined SQN_EMULATE && defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
@@ -146,7 +147,9 @@ struct previous {
     }
     /* Until all that was launched before has ended, its writes in sight. */
     __device__ __forceinline__ void wait() const {
-#if !defined SQN_EMULATE && defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
+#ifdef SQN_EMULATE
+        emu::previous_has_ended();
+#elif defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
         asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
     }

@@ -26,6 +26,7 @@
 namespace card {
 constexpr int cards = 2; /* one of Hopper, one of Ampere with the least shared memory */
 extern int capability_of[cards];
+extern int running; /* the card that runs a kernel now, or -1 */
 inline size_t most_shared(int device) {
     return (size_t)(capability_of[device] >= 90   ? 227
                     : capability_of[device] == 80 ? 163

@@ -342,8 +342,9 @@ template <class F> void dies(const char *words, F fn) {
 }
 
 /* A kernel of one warp, whose threads do it. */
-void kernel(std::function<void()> body, unsigned rows = 1) {
-    emu::submit({"a kernel", nullptr, {1, rows, 1}, {32, 1, 1}, 0, nullptr, std::move(body)});
+void kernel(std::function<void()> body, unsigned rows = 1, bool early = false) {
+    emu::submit(
+        {"a kernel", nullptr, {1, rows, 1}, {32, 1, 1}, 0, nullptr, early, std::move(body)});
 }
 
 void controls() {
@@ -357,12 +358,18 @@ void controls() {
         kernel([=] { q[0] = 1; });
         backend.wait(0);
     });
+    dies("did not wait for the one before", [&] {
+        backend.select(0);
+        kernel([=] { p[0] = 1, emu::previous_has_ended(); }, 1, true);
+        backend.wait(0);
+    });
     dies("wrote outside its device memory", [&] {
         kernel([=] { p[100000] = 1; });
         backend.give(0, p);
         backend.wait(0);
     });
     dies("written after it was freed", [&] {
+        backend.select(0);
         backend.give(0, p);
         kernel([=] { p[5] = 1; });
         take(0, 100000);

@@ -74,6 +74,9 @@ void copy_async(void *to, const void *from, size_t bytes, size_t zero_bytes);
 void commit_async();
 void wait_async(int groups_left);
 
+template <class T, class = void> constexpr bool starts_early = false;
+template <class T> constexpr bool starts_early<T, typename T::starts_early> = true;
+
 /* The arguments are copied now, as the kernel's parameters. */
 template <class... P, class... A>
 void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
@@ -86,6 +89,7 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
             {block.x, block.y, block.z},
             shared,
             stream,
+            (starts_early<P> || ...),
             [kernel, held = std::tuple<P...>(arguments...)] { std::apply(kernel, held); }});
 }
 

@@ -44,6 +44,7 @@ int emu::set_shared_limit(const void *kernel, int bytes) {
     shared_limits[kernel] = (size_t)bytes;
     return bytes <= (int)shared_most ? 0 : 1;
 }
+void emu::previous_has_ended() {}
 void emu::submit(launch_order l) {
     auto limit = shared_limits.find(l.kernel);
     if (is_refused(l, limit == shared_limits.end() ? shared_default : limit->second))

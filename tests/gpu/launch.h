@@ -21,12 +21,15 @@ struct launch_order {
     unsigned grid[3], block[3];
     size_t shared; /* dynamic, bytes */
     void *stream;
+    bool early;                 /* it may start before the one before it has ended */
     std::function<void()> body; /* one thread's work */
 };
 
 extern uint64_t seed;            /* of the order of threads; set before a launch */
 void run(const launch_order &l); /* every block, now */
 void submit(launch_order l);
+/* A thread of a kernel that started early has waited for the one before: memory is open to it. */
+void previous_has_ended();
 int set_shared_limit(const void *kernel, int bytes); /* 0, or CUDA's error */
 /* What a card would refuse: dimensions, or more dynamic shared memory than `allowed`. */
 bool is_refused(const launch_order &l, size_t allowed);

@@ -53,9 +53,11 @@ void on_fault(int number, siginfo_t *info, void *context) {
     (void)context;
     for (const memory &m : of)
         if (m.base && (char *)info->si_addr >= m.base && (char *)info->si_addr < m.base + mapping)
-            say(opened < 0 ? "emulation: the host reached for a card's memory\n"
-                           : "emulation: work of one card reached for another's memory, or for "
-                             "what is not memory\n");
+            say(opened >= 0    ? "emulation: work of one card reached for another's memory, or for "
+                                 "what is not memory\n"
+                : running >= 0 ? "emulation: a kernel that starts early did not wait for the one "
+                                 "before\n"
+                               : "emulation: the host reached for a card's memory\n");
     signal(number, SIG_DFL);
 }
 

@@ -16,6 +16,7 @@
 
 namespace card {
 int capability_of[cards] = {90, 86};
+int running = -1;
 
 namespace {
 constexpr size_t longest_queue = 1024; /* a driver's, roughly */
@@ -264,6 +265,8 @@ int emu::set_shared_limit(const void *kernel, int bytes) {
     return cudaSuccess;
 }
 
+void emu::previous_has_ended() { open_memory(running); }
+
 void emu::submit(launch_order l) {
     call here("cudaLaunchKernel");
     if (here.refusal() != cudaSuccess) return;
@@ -286,9 +289,14 @@ void emu::submit(launch_order l) {
             lose(device, (cudaError_t)code);
             return;
         }
-        open_memory(device);
         emu::seed++; /* another order of threads for each */
+        running = device;
+        if (l.early)
+            close_memory(); /* until a thread waits; in some order each is the first */
+        else
+            open_memory(device);
         run(l);
+        running = -1;
     }));
 }
 
