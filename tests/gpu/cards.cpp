@@ -343,8 +343,15 @@ template <class F> void dies(const char *words, F fn) {
 
 /* A kernel of one warp, whose threads do it. */
 void kernel(std::function<void()> body, unsigned rows = 1, bool early = false) {
-    emu::submit(
-        {"a kernel", nullptr, {1, rows, 1}, {32, 1, 1}, 0, nullptr, early, std::move(body)});
+    emu::submit({"a kernel",
+                 nullptr,
+                 {1, rows, 1},
+                 {32, 1, 1},
+                 0,
+                 emu::shared_default,
+                 nullptr,
+                 early,
+                 std::move(body)});
 }
 
 void controls() {

@@ -75,6 +75,7 @@ const void *scheduler_stack;
 size_t scheduler_bytes;
 const std::function<void()> *kernel_body;
 const char *kernel_name;
+size_t shared_room;
 uint64_t random_state;
 
 [[noreturn]] void fail(const char *what, const site &at) {
@@ -231,7 +232,7 @@ bool is_refused(const launch_order &l, size_t allowed) {
 void run(const launch_order &l) {
     const dim3 grid(l.grid[0], l.grid[1], l.grid[2]), block(l.block[0], l.block[1], l.block[2]);
     const unsigned count = block.x * block.y * block.z;
-    kernel_name = l.name, kernel_body = &l.body;
+    kernel_name = l.name, kernel_body = &l.body, shared_room = l.room;
     random_state = seed;
     if (count % warp != 0) fail("a block has a multiple of 32 threads", {"", 0});
     fibres.resize(count);
@@ -311,7 +312,7 @@ void *static_shared(const void *key, size_t bytes) {
         found = statics.emplace(key, fenced(bytes)).first;
         size_t sum = 0;
         for (auto &a : statics) sum += a.second.bytes;
-        if (sum > shared_default || sum + dynamic.bytes > shared_most)
+        if (sum > shared_default || sum + dynamic.bytes > shared_room)
             fail("a block has no more shared memory", {"", 0});
     }
     return found->second.memory;

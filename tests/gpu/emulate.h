@@ -88,6 +88,7 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
             {grid.x, grid.y, grid.z},
             {block.x, block.y, block.z},
             shared,
+            shared_default,
             stream,
             (starts_early<P> || ...),
             [kernel, held = std::tuple<P...>(arguments...)] { std::apply(kernel, held); }});

@@ -47,6 +47,7 @@ int emu::set_shared_limit(const void *kernel, int bytes) {
 void emu::previous_has_ended() {}
 void emu::submit(launch_order l) {
     auto limit = shared_limits.find(l.kernel);
+    if (limit != shared_limits.end()) l.room = shared_most;
     if (is_refused(l, limit == shared_limits.end() ? shared_default : limit->second))
         refused = true;
     else

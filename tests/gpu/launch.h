@@ -20,6 +20,7 @@ struct launch_order {
     const void *kernel; /* its address */
     unsigned grid[3], block[3];
     size_t shared; /* dynamic, bytes */
+    size_t room;   /* for all shared memory of a block; filled in by submit */
     void *stream;
     bool early;                 /* it may start before the one before it has ended */
     std::function<void()> body; /* one thread's work */
@@ -31,7 +32,8 @@ void submit(launch_order l);
 /* A thread of a kernel that started early has waited for the one before: memory is open to it. */
 void previous_has_ended();
 int set_shared_limit(const void *kernel, int bytes); /* 0, or CUDA's error */
-/* What a card would refuse: dimensions, or more dynamic shared memory than `allowed`. */
+/* What a card would refuse: dimensions, or more dynamic shared memory than `allowed` (more than
+ * shared_default has to be asked for). */
 bool is_refused(const launch_order &l, size_t allowed);
 } // namespace emu
 

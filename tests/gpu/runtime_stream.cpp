@@ -277,6 +277,7 @@ void emu::submit(launch_order l) {
         return;
     }
     auto limit = shared_limits.find({l.kernel, device});
+    if (limit != shared_limits.end()) l.room = most_shared(device);
     if (is_refused(l, limit == shared_limits.end() ? shared_default : limit->second)) {
         call::says(l.shared > shared_default ? cudaErrorInvalidValue
                                              : cudaErrorInvalidConfiguration);
