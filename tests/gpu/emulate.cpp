@@ -1,14 +1,12 @@
 /* Fibres, barriers, warps and memory of the host's CUDA: see emulate.h. */
-#include "tests/gpu/emulate.h"
-
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include <map>
-#include <vector>
+
+#include "tests/gpu/fibres.h"
 
 /* AddressSanitizer is told of each change of stacks. */
 #ifdef __SANITIZE_ADDRESS__
@@ -25,31 +23,13 @@ place now;
 uint64_t seed = 1;
 site dropped{"", 0};
 std::set<site> barriers, warp_sites;
+std::vector<fibre> fibres;
+array dynamic;
+fibre *current;
 
 namespace {
 constexpr size_t stack_bytes = 128 << 10, fence = 64;
 constexpr unsigned char fresh = 0xff, canary = 0xa5;
-
-enum class state { ready, at_block, at_warp, done };
-
-struct copy {
-    void *to;
-    const void *from;
-    size_t bytes, zero_bytes;
-    int group;
-};
-
-struct fibre {
-    char *stack;
-    jmp_buf at;
-    bool started;
-    state is;
-    site where;
-    place here;
-    std::vector<copy> copies;
-    int group;    /* of cp.async that is open */
-    void *shadow; /* of its stack */
-};
 
 struct warp_meeting {
     unsigned mask, arrived, phase;
@@ -59,16 +39,8 @@ struct warp_meeting {
     alignas(16) char value[2][warp][value_bytes];
 };
 
-struct array {
-    char *memory;
-    size_t bytes;
-};
-
-std::vector<fibre> fibres;
 std::vector<warp_meeting> warps;
 std::map<const void *, array> statics;
-array dynamic;
-fibre *current;
 jmp_buf scheduler;
 void *scheduler_shadow; /* for AddressSanitizer */
 const void *scheduler_stack;
@@ -77,6 +49,7 @@ const std::function<void()> *kernel_body;
 const char *kernel_name;
 size_t shared_room;
 uint64_t random_state;
+} // namespace
 
 [[noreturn]] void fail(const char *what, const site &at) {
     fprintf(stderr, "emulation: %s: %s (%s:%d), block %u,%u,%u thread %u,%u,%u\n", kernel_name,
@@ -92,6 +65,15 @@ uint64_t random_next() { /* splitmix64 */
     return z ^ z >> 31;
 }
 
+void yield() { /* to the scheduler; comes back when it is this fibre's turn */
+    if (_setjmp(current->at) == 0) {
+        __sanitizer_start_switch_fiber(&current->shadow, scheduler_stack, scheduler_bytes);
+        _longjmp(scheduler, 1);
+    }
+    __sanitizer_finish_switch_fiber(current->shadow, &scheduler_stack, &scheduler_bytes);
+}
+
+namespace {
 array fenced(size_t bytes) {
     array a = {(char *)aligned_alloc(128, (bytes + 2 * 128 + 127) / 128 * 128), bytes};
     if (a.memory == nullptr) abort();
@@ -110,17 +92,10 @@ bool whole(const array &a) {
     return true;
 }
 
-void yield() { /* to the scheduler; comes back when it is this fibre's turn */
-    if (_setjmp(current->at) == 0) {
-        __sanitizer_start_switch_fiber(&current->shadow, scheduler_stack, scheduler_bytes);
-        _longjmp(scheduler, 1);
-    }
-    __sanitizer_finish_switch_fiber(current->shadow, &scheduler_stack, &scheduler_bytes);
-}
-
 void entry() {
     __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_bytes);
     (*kernel_body)();
+    thread_ends();
     current->is = state::done;
     __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_bytes);
     _longjmp(scheduler, 1);
@@ -152,7 +127,10 @@ bool round_of_turns(size_t first, size_t end) {
     for (size_t i = first; i < end; i++)
         if (fibres[i].is == state::ready) ready.push_back(&fibres[i]);
     for (size_t i = ready.size(); i > 1; i--) std::swap(ready[i - 1], ready[random_next() % i]);
-    for (fibre *f : ready) resume(*f);
+    for (fibre *f : ready) {
+        resume(*f);
+        if ((random_next() & 7) == 0) work_asynchronously();
+    }
     return !ready.empty();
 }
 
@@ -173,6 +151,12 @@ void run_interval() {
         }
 }
 
+bool any_ready() {
+    for (const fibre &f : fibres)
+        if (f.is == state::ready) return true;
+    return false;
+}
+
 /* All threads wait at one barrier, or have ended. Gives the number of threads let through. */
 size_t open_barrier() {
     const fibre *first = nullptr;
@@ -182,6 +166,8 @@ size_t open_barrier() {
         now = f.here;
         if (f.is == state::at_warp)
             fail("lanes of a warp wait for lanes that do not come", f.where);
+        if (f.is == state::at_barrier)
+            fail("threads wait at a barrier that nobody completes", f.where);
         if (first != nullptr && f.where != first->where)
             fail("threads of a block wait at different barriers", f.where);
         first = &f;
@@ -206,11 +192,15 @@ void run_block(dim3 block_index, dim3 grid, dim3 block) {
         f.is = state::ready;
         f.copies.clear();
         f.group = 0;
+        f.stores.clear();
+        f.product_group = 0;
+        f.products_fenced = false;
         f.here = {dim3(i % block.x, i / block.x % block.y, i / block.x / block.y), block_index,
                   block, grid, i % warp};
     }
+    start_asynchronous(warps.size());
     do run_interval();
-    while (open_barrier() > 0);
+    while (any_ready() || work_asynchronously() || open_barrier() > 0);
     if (!whole(dynamic)) fail("wrote outside the dynamic shared memory", {"", 0});
     for (auto &a : statics)
         if (!whole(a.second)) fail("wrote outside a shared array", {"", 0});
