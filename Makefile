@@ -28,8 +28,8 @@ SQLUNE   := $(BUILD)/bin/sqlune
 NVCC     ?= nvcc
 CUDA     ?= auto
 CUDAARCH ?= 80 86 89 90a
-NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings -Xptxas -warn-spills,-Werror $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) \
-            -gencode=arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra
+NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings -Xptxas -warn-spills,-Werror $(NVARCH) -Xcompiler -Wall,-Wextra
+NVARCH    = $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) -gencode=arch=compute_90,code=compute_90
 CUDAHOME := $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(lastword $(NVCC)) 2>/dev/null)))
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
 BACKEND  := $(patsubst %,$(BUILD)/cuda/%.o,$(basename $(CU) $(sort $(wildcard src/cuda/*.c))))
@@ -61,6 +61,11 @@ RUNS     ?= 10000000
 $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 	@echo "ld $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(or $(FUZZER),tests/fuzz/replay.c) $(FUZZOBJ) $(LDLIBS)
 
+# Hopper's own kernels are for sm_90a alone.
+ifneq ($(filter 90a,$(CUDAARCH)),)
+$(BUILD)/cuda/kernels/cuda/attention_wgmma%.o: NVARCH = -gencode=arch=compute_90a,code=sm_90a -DSQN_WGMMA
+endif
+
 # The CUDA kernels for cards, by nvcc; the runtime is linked in and opens the driver when asked, cuBLASLt is opened when needed.
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
@@ -90,10 +95,10 @@ test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator
 # The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and, with src/cuda over emulated cards
 # (tests/gpu/card.h; the toolkit's headers are all that they need), as the card of the whole program.
 EMULATED := $(CU:%.cu=$(BUILD)/emulated/%.o)
-ALONE    := $(patsubst %,$(BUILD)/tests/gpu/%.o,$(KERNELTEST) emulate host)
+ALONE    := $(patsubst %,$(BUILD)/tests/gpu/%.o,$(KERNELTEST) emulate emulate_async host)
 CUDAINC  := $(firstword $(patsubst %/cuda_runtime_api.h,%,$(wildcard $(addsuffix /cuda_runtime_api.h,$(addsuffix /include,$(CUDAHOME) /usr/local/cuda /usr /usr/local)))))
 LTMAJOR  := $(shell sed -n 's/^\#define CUBLAS_VER_MAJOR *//p' $(addsuffix /cublas_api.h,$(CUDAINC)) /dev/null 2>/dev/null)
-CARD     := $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate runtime_calls runtime_memory runtime_stream) $(patsubst %.c,$(BUILD)/emulated/%.o,$(sort $(wildcard src/cuda/*.c)))
+CARD     := $(patsubst %,$(BUILD)/tests/gpu/%.o,emulate emulate_async runtime_calls runtime_memory runtime_stream) $(patsubst %.c,$(BUILD)/emulated/%.o,$(sort $(wildcard src/cuda/*.c)))
 PLAYED   := $(if $(CUDAINC),$(BUILD)/bin/sqlune-emulated)
 PARTLY   := $(if $(CUDAINC),$(BUILD)/src-cuda-on-host)
 CXX      := g++

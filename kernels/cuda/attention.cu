@@ -250,11 +250,6 @@ __global__ void attention_dkv_kernel(sqn_k_attention_grad a, const acc<T> *delta
     }
 }
 
-/* Tiles of `size` rows that `rows` rows in that many segments can need. */
-inline unsigned most_tiles(int64_t rows, int64_t size, int64_t segments) {
-    return (unsigned)(ceil_div(rows, size) + segments);
-}
-
 template <class T> sqn_status attention_grad(const sqn_k_attention_grad *a, void *stream) {
     using A = acc<T>;
     A *delta = (A *)sqn_cuda_scratch((size_t)(a->queries * a->heads) * sizeof(A), stream);
@@ -281,6 +276,7 @@ extern "C" sqn_status sqn_cuda_attention(const sqn_k_attention *a, void *stream)
     if (a->queries == 0) return SQN_OK;
     if (a->dim > 32 * sqn::widest) return SQN_MISUSE;
     sqn_status status = sqn::attention_decode(a, stream);
+    if (status == SQN_NOTFOUND) status = sqn::attention_wgmma(a, stream);
     if (status == SQN_NOTFOUND) status = sqn::attention_mma(a, stream);
     if (status != SQN_NOTFOUND) return status;
     return sqn::by_float(a->dtype, [&](auto *type) {

@@ -11,6 +11,8 @@
 #include "kernels/cuda/cuda.cuh"
 
 namespace sqn {
+constexpr float log2e = 1.4426950408889634f, ln2 = 0.6931471805599453f;
+
 /* The part of a segment that a block works on. */
 struct tile {
     int64_t segment;
@@ -105,12 +107,35 @@ inline int64_t most_keys(const sqn_k_attention *a) {
     return a->pages ? a->most_pages * a->page_rows : a->keys;
 }
 
-/* The kernels on tensor cores, for bf16 and f16 and dim 64 or 128 (attention_mma.cu). SQN_NOTFOUND:
- * not for this call. */
+/* ---- launches ---- */
+
+/* Shared memory beyond 48 KiB has to be asked for. */
+template <class F> void allow_shared(F kernel, size_t bytes) {
+    if (bytes > 48 << 10)
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+}
+
+/* Can the kernels on tensor cores do it? */
+inline bool fits(sqn_dtype dtype, int64_t dim, std::initializer_list<const void *> pointers) {
+    for (const void *p : pointers)
+        if (((uintptr_t)p & 15u) != 0) return false;
+    return (dtype == SQN_BF16 || dtype == SQN_F16) && (dim == 64 || dim == 128);
+}
+
+/* Tiles of `size` rows that `rows` rows in that many segments can need. */
+inline unsigned most_tiles(int64_t rows, int64_t size, int64_t segments) {
+    return (unsigned)(ceil_div(rows, size) + segments);
+}
+
+/* The kernels on tensor cores, for bf16 and f16 and dim 64 or 128. SQN_NOTFOUND: not for this call
+ * or card. delta [queries, heads]: sums of dout * out. */
 sqn_status attention_mma(const sqn_k_attention *a, void *stream);
+sqn_status attention_mma_grad(const sqn_k_attention_grad *a, const float *delta, void *stream);
+/* Hopper's (attention_wgmma.cu). */
+sqn_status attention_wgmma(const sqn_k_attention *a, void *stream);
+sqn_status attention_wgmma_grad(const sqn_k_attention_grad *a, const float *delta, void *stream);
 /* Few queries of each segment against many keys, without lse (attention_decode.cu). */
 sqn_status attention_decode(const sqn_k_attention *a, void *stream);
-sqn_status attention_mma_grad(const sqn_k_attention_grad *a, const float *delta, void *stream);
 } // namespace sqn
 
 #endif

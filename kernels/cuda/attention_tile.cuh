@@ -11,8 +11,6 @@
 #include "kernels/cuda/ptx.cuh"
 
 namespace sqn {
-constexpr float log2e = 1.4426950408889634f, ln2 = 0.6931471805599453f;
-
 template <class T, int D> __device__ __forceinline__ T *chunk_at(T *tile, int row, int chunk) {
     return tile + row * D + (chunk ^ (row & 7)) * 8;
 }
@@ -122,20 +120,6 @@ __device__ __forceinline__ void soften(float s[][4], float scale, float top[2], 
 }
 
 /* ---- launches ---- */
-
-/* Shared memory beyond 48 KiB has to be asked for. */
-template <class F> void allow_shared(F kernel, size_t bytes) {
-    if (bytes > 48 << 10)
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-}
-
-/* Can the kernels on tensor cores do it? */
-inline bool fits(sqn_dtype dtype, int64_t dim, std::initializer_list<const void *> pointers) {
-    for (const void *p : pointers)
-        if (((uintptr_t)p & 15u) != 0) return false;
-    return (dtype == SQN_BF16 || dtype == SQN_F16) && (dim == 64 || dim == 128);
-}
-
 } // namespace sqn
 
 #endif

@@ -43,11 +43,13 @@ __device__ __forceinline__ uint64_t matrix_at(uint32_t address, uint32_t panels)
            (uint64_t)(address >> 4 & 0x3fff);
 }
 /* Where columns 16 k … of a tile of `rows` rows begin, in units of a descriptor's address. */
-constexpr uint32_t k_columns(int k, int rows) {
+__device__ __forceinline__ constexpr uint32_t k_columns(int k, int rows) {
     return (uint32_t)(k / 4 * rows * panel_row + k % 4 * 32) >> 4;
 }
 /* Where rows 16 k … begin. */
-constexpr uint32_t k_rows(int k) { return (uint32_t)(k * 16 * panel_row) >> 4; }
+__device__ __forceinline__ constexpr uint32_t k_rows(int k) {
+    return (uint32_t)(k * 16 * panel_row) >> 4;
+}
 
 #ifdef SQN_EMULATE
 

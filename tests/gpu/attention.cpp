@@ -1,6 +1,12 @@
 /* Cases of attention: packed sequences, grouped queries, windows, caches; every head size that has
  * a kernel of its own, and odd ones. */
+#include <limits.h>
+
 #include "tests/gpu/kernels.h"
+
+extern "C" {
+#include "kernels/cuda/host.h"
+}
 
 namespace {
 struct shape {
@@ -8,6 +14,8 @@ struct shape {
     int64_t heads, kv_heads, dim, window;
     int causal;
     int64_t page_rows = 0; /* 0: keys lie one after the other */
+    int64_t gap = 0;       /* rows of NaN after each segment's keys */
+    int64_t lost = -1;     /* a segment whose queries are NaN */
 };
 
 /* The rows of each segment's pages; all pages in random order, one of them nobody's. */
@@ -50,19 +58,32 @@ std::vector<int64_t> starts(const std::vector<int64_t> &lengths) {
 
 enum class what { inference, forward, backward }; /* without lse, with it, and backward, too */
 
+/* NaN in `count` rows. */
+void spoil(values &x, int64_t first, int64_t count, int64_t width) {
+    std::vector<double> v(x.doubles(), x.doubles() + x.n);
+    std::fill_n(v.begin() + first * width, count * width, (double)NAN);
+    x.set(v);
+}
+
 void attend(sqn_dtype dtype, const shape &s, what wanted) {
-    std::vector<int64_t> q_start = starts(s.queries), k_start = starts(s.keys);
+    const int64_t segments = (int64_t)s.queries.size();
     const paging table = s.page_rows ? paging(s) : paging(shape{{}, {}, 1, 1, 1, 0, 0, 1});
+    std::vector<int64_t> q_start = starts(s.queries), k_start = starts(s.keys), k_end = s.keys;
+    for (size_t i = 0; i < k_end.size(); i++) k_start[i] += (int64_t)i * s.gap, k_end[i] += k_start[i];
     const int64_t queries = q_start.back(),
-                  keys = s.page_rows ? table.count * s.page_rows : k_start.back(),
-                  segments = (int64_t)s.queries.size();
+                  keys = s.page_rows ? table.count * s.page_rows : k_end.back() + s.gap;
     k_start.pop_back();
     sqn_dtype wide = accumulator(dtype);
     values q = values::floats(dtype, queries * s.heads * s.dim),
            k = values::floats(dtype, keys * s.kv_heads * s.dim),
            v = values::floats(dtype, keys * s.kv_heads * s.dim),
            out(dtype, queries * s.heads * s.dim), lse(wide, queries * s.heads);
-    if (s.page_rows) table.fill(k, s), table.fill(v, s);
+    if (s.page_rows)
+        table.fill(k, s), table.fill(v, s);
+    else
+        for (int64_t end : k_end)
+            for (values *x : {&k, &v}) spoil(*x, end, s.gap, s.kv_heads * s.dim);
+    if (s.lost >= 0) spoil(q, q_start[(size_t)s.lost], s.queries[(size_t)s.lost], s.heads * s.dim);
     values pages = values::of(table.list);
     values at = values::of(q_start), rows = values::of(k_start), lengths = values::of(s.keys);
     sqn_k_attention a = {};
@@ -127,12 +148,23 @@ void any_dim(sqn_dtype dtype) {
 }
 
 void tensor_cores(sqn_dtype dtype) {
+    sqn_cuda_capability_limit(80);
     for (int64_t dim : {64, 128}) {
         attend(dtype, {{67, 1, 5}, {67, 1, 5}, 2, 1, dim, 0, 1}, what::backward);
         attend(dtype, {{66}, {66}, 1, 1, dim, 19, 1}, what::backward);
         attend(dtype, {{20}, {75}, 1, 1, dim, 0, 0}, what::backward);
         attend(dtype, {{1, 3}, {90, 129}, 2, 1, dim, 0, 1}, what::forward);
         attend(dtype, {{70, 0, 1}, {130, 9, 90}, 2, 1, dim, 0, 1, 16}, what::forward);
+    }
+    sqn_cuda_capability_limit(INT_MAX);
+}
+/* The same on Hopper: more tiles of keys and steps of queries than stages; segments that end within
+ * a tile and before another's rows. */
+void hopper(sqn_dtype dtype) {
+    for (int64_t dim : {64, 128}) {
+        attend(dtype, {{70, 3, 0}, {430, 50, 20}, 2, 1, dim, 0, 1, 0, 9, 1}, what::backward);
+        attend(dtype, {{150}, {150}, 2, 2, dim, 37, 1}, what::backward);
+        attend(dtype, {{1, 200}, {300, 20}, 1, 1, dim, 0, 0, 0, 9}, what::backward);
     }
 }
 /* Few queries over many keys: ranges of 64 keys and longer ones, parts of a step, segments without
@@ -181,6 +213,7 @@ void company(sqn_dtype dtype) {
 std::vector<kernel_case> attention_cases() {
     return {{"attention", {SQN_F32, SQN_BF16, SQN_F16, SQN_F64}, any_dim},
             {"attention_tensor_cores", {SQN_BF16, SQN_F16}, tensor_cores},
+            {"attention_hopper", {SQN_BF16, SQN_F16}, hopper},
             {"attention_decoding", {SQN_BF16, SQN_F16}, decoding},
             {"attention_company", {SQN_BF16, SQN_F32}, company}};
 }

@@ -129,7 +129,7 @@ bool round_of_turns(size_t first, size_t end) {
     for (size_t i = ready.size(); i > 1; i--) std::swap(ready[i - 1], ready[random_next() % i]);
     for (fibre *f : ready) {
         resume(*f);
-        if ((random_next() & 7) == 0) work_asynchronously();
+        work_now_and_then();
     }
     return !ready.empty();
 }

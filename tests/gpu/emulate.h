@@ -121,6 +121,7 @@ template <class F> int cudaFuncSetAttribute(F *kernel, int attribute, int value)
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define threadIdx (emu::now.thread)
 #define blockIdx (emu::now.block)

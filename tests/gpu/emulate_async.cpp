@@ -33,6 +33,7 @@ struct named {
 std::vector<pending_copy> copies;
 std::vector<std::deque<pending_product>> queues; /* of each warp */
 named barrier_of[16];
+uint64_t laziness; /* 0: units work when threads wait for them, n: with chance 1/n at any time */
 
 bool drop(const char *file, int line) {
     barriers.insert({file, line});
@@ -194,14 +195,19 @@ void start_asynchronous(size_t warps) {
     copies.clear();
     queues.assign(warps, {});
     for (named &b : barrier_of) b = {0, 0};
+    laziness = (uint64_t[]){0, 8, 64, 512}[random_next() & 3];
+}
+
+void work_now_and_then() {
+    if (laziness > 0 && random_next() % laziness == 0) work_asynchronously();
 }
 
 bool work_asynchronously() {
     std::vector<size_t> busy;
     for (size_t w = 0; w < queues.size(); w++)
         if (!queues[w].empty()) busy.push_back(w);
+    if (busy.empty() && copies.empty()) return false;
     const size_t choices = busy.size() + copies.size();
-    if (choices == 0) return false;
     const size_t chosen = random_next() % choices;
     if (chosen < busy.size()) {
         for (uint64_t n = 1 + random_next() % 12; n > 0 && !queues[busy[chosen]].empty(); n--)
@@ -304,7 +310,7 @@ void multiply(const product &p, const char *file, int line) {
         q.d[lane] = of.d, q.a[lane] = of.a;
     }
     queues[my_warp()].push_back(q);
-    if ((random_next() & 3) == 0) perform_first(my_warp());
+    if (laziness > 0 && random_next() % laziness == 0) perform_first(my_warp());
 }
 
 void products_commit() { current->product_group++; }

@@ -58,6 +58,7 @@ void yield();
 /* emulate_async.cpp */
 void start_asynchronous(size_t warps); /* a block begins */
 bool work_asynchronously();            /* one random copy or product; false: there is none */
+void work_now_and_then();              /* the same, at the block's chance */
 void thread_ends();
 } // namespace emu
 
