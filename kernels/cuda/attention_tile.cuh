@@ -119,7 +119,6 @@ __device__ __forceinline__ void soften(float s[][4], float scale, float top[2], 
     }
 }
 
-/* ---- launches ---- */
 } // namespace sqn
 
 #endif
