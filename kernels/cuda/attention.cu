@@ -257,7 +257,10 @@ template <class T> sqn_status attention_grad(const sqn_k_attention_grad *a, void
     auto sums = delta_kernel<T>;
     SQN_LAUNCH(sums, grid_for(a->queries * a->heads, 8), 256, 0, stream, *a, delta);
     sqn_status status = SQN_NOTFOUND;
-    if constexpr (sizeof(T) == 2) status = attention_mma_grad(a, delta, stream);
+    if constexpr (sizeof(T) == 2) {
+        status = attention_wgmma_grad(a, delta, stream);
+        if (status == SQN_NOTFOUND) status = attention_mma_grad(a, delta, stream);
+    }
     if (status == SQN_NOTFOUND) {
         auto dq = attention_dq_kernel<T>;
         SQN_LAUNCH(dq, dim3(most_tiles(a->queries, rows_a_tile, a->segments), (unsigned)a->heads),

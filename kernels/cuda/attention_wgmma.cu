@@ -52,18 +52,6 @@ __device__ void produce(typename forward_shape<T, D>::shared *s, const small_til
     }
 }
 
-/* Scores outside a thread's rows' bounds to -infinity. */
-template <int N>
-__device__ __forceinline__ void mask(float (&s)[N / 2], const bounds (&row)[2], int j0) {
-    const int c = j0 + (int)threadIdx.x % 4 * 2;
-#pragma unroll
-    for (int i = 0; i < N / 2; i++) {
-        const int key = i / 4 * 8 + c + i % 2;
-        const bounds &b = row[i / 2 % 2];
-        if (key < b.low || key >= b.high) s[i] = -INFINITY;
-    }
-}
-
 struct softmax_rows { /* of a thread's two rows: maxima of the scores, sums of this thread's part */
     float top[2], sum[2];
 };

@@ -66,13 +66,14 @@ __device__ __forceinline__ void round_to_a(uint32_t (&a)[N / 16][4], const float
 
 /* A tile in the numbers that tensor maps have, which leaves registers to the products. */
 struct small_tile {
-    int first, count, keys;
+    int first, count, queries, keys;
     int shift; /* position of query 0 */
     int q_row, k_row, window;
 };
 template <class K> __device__ __forceinline__ small_tile small(const K &a, const tile &t) {
     return {(int)t.first,
             (int)t.count,
+            (int)t.queries,
             (int)t.keys,
             a.causal ? (int)(t.keys - t.queries) : (int)t.keys, /* every key is behind */
             (int)t.q_row,
@@ -91,6 +92,18 @@ __device__ __forceinline__ bounds keys_read(const small_tile &t, int i) {
 /* Do queries [i0, i1) read all keys [j0, j1)? */
 __device__ __forceinline__ bool reads_all(const small_tile &t, int i0, int i1, int j0, int j1) {
     return keys_read(t, i1 - 1).low <= j0 && keys_read(t, i0).high >= j1;
+}
+
+/* Scores outside a thread's rows' bounds to -infinity. */
+template <int N>
+__device__ __forceinline__ void mask(float (&s)[N / 2], const bounds (&row)[2], int j0) {
+    const int c = j0 + (int)threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < N / 2; i++) {
+        const int key = i / 4 * 8 + c + i % 2;
+        const bounds &b = row[i / 2 % 2];
+        if (key < b.low || key >= b.high) s[i] = -INFINITY;
+    }
 }
 
 /* Rows g and g + 8 of this warp's 16 rows of c [64, D], times a factor each, to a strided matrix
