@@ -22,6 +22,7 @@ __device__ __forceinline__ char *aligned_shared(char *p) {
     return p + ((1024u - (shared_address(p) & 1023u)) & 1023u);
 }
 
+#if SQN_HOPPER
 /* A copy of rows [row, row + ROWS) of one head into a tile. One thread. */
 template <int D, int ROWS, class T>
 __device__ __forceinline__ void load_rows(T *tile, const tensor_map *m, int head, int row,
@@ -123,6 +124,12 @@ __device__ __forceinline__ void write_rows(const float (&c)[D / 2], T *to, int64
     }
 }
 
+/* A warp is done with a stage, which only its products read. */
+__device__ __forceinline__ void warp_done(uint64_t *empty) {
+    if ((threadIdx.x & 31u) == 0) barrier_arrive(empty);
+}
+#endif
+
 /* Is this call for wgmma? Where segments have few queries most of a block's rows would be nobody's.
  */
 inline bool on_wgmma(sqn_dtype dtype, int64_t dim, int64_t queries, int64_t keys, int64_t segments,
@@ -136,11 +143,6 @@ inline bool on_wgmma(sqn_dtype dtype, int64_t dim, int64_t queries, int64_t keys
 #endif
     return queries < INT32_MAX && keys < INT32_MAX && queries / segments >= least && keys > 0 &&
            scale > 0 && fits(dtype, dim, pointers) && sqn_cuda_capability() == 90;
-}
-
-/* A warp is done with a stage, which only its products read. */
-__device__ __forceinline__ void warp_done(uint64_t *empty) {
-    if ((threadIdx.x & 31u) == 0) barrier_arrive(empty);
 }
 } // namespace sqn
 

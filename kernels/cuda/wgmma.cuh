@@ -22,11 +22,9 @@
 #ifdef SQN_EMULATE
 #include "tests/gpu/emulate_async.h"
 #define SQN_HOPPER 1
-#define SQN_HERE , EMU_HERE
-#define SQN_HERE_ALONE EMU_HERE
 #else
 #include <cuda.h>
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDA_ARCH__)
 #define SQN_HOPPER 1
 #else
 #define SQN_HOPPER 0 /* kernels are empty there, and nobody launches them */

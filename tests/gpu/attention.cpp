@@ -69,7 +69,8 @@ void attend(sqn_dtype dtype, const shape &s, what wanted) {
     const int64_t segments = (int64_t)s.queries.size();
     const paging table = s.page_rows ? paging(s) : paging(shape{{}, {}, 1, 1, 1, 0, 0, 1});
     std::vector<int64_t> q_start = starts(s.queries), k_start = starts(s.keys), k_end = s.keys;
-    for (size_t i = 0; i < k_end.size(); i++) k_start[i] += (int64_t)i * s.gap, k_end[i] += k_start[i];
+    for (size_t i = 0; i < k_end.size(); i++)
+        k_start[i] += (int64_t)i * s.gap, k_end[i] += k_start[i];
     const int64_t queries = q_start.back(),
                   keys = s.page_rows ? table.count * s.page_rows : k_end.back() + s.gap;
     k_start.pop_back();
