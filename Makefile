@@ -61,15 +61,17 @@ RUNS     ?= 10000000
 $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 	@echo "ld $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(or $(FUZZER),tests/fuzz/replay.c) $(FUZZOBJ) $(LDLIBS)
 
-# Hopper's own kernels are for sm_90a alone.
+# Hopper's own kernels are for sm_90a alone; tools/sass.lua looks into them.
 ifneq ($(filter 90a,$(CUDAARCH)),)
-$(BUILD)/cuda/kernels/cuda/attention_wgmma%.o: NVARCH = -gencode=arch=compute_90a,code=sm_90a -DSQN_WGMMA
+HOPPER   := $(patsubst %.cu,$(BUILD)/cuda/%.o,$(wildcard kernels/cuda/*_wgmma*.cu))
+$(HOPPER): NVARCH = -gencode=arch=compute_90a,code=sm_90a -no-compress -DSQN_WGMMA
 endif
 
-# The CUDA kernels for cards, by nvcc; the runtime is linked in and opens the driver when asked, cuBLASLt is opened when needed.
+# The CUDA kernels for cards, by nvcc (ptxas says on the way, as no warning, when it serializes wgmma: an error here); the runtime is linked in and opens the driver when asked, cuBLASLt is opened when needed.
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
-	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. $(NVFLAGS) -MMD -MP -c -o $@ $<
+	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -Isrc -I. $(NVFLAGS) -MMD -MP -c -o $@ $< 2> $(@:.o=.log); status=$$?; \
+	  grep -v C7519 $(@:.o=.log) >&2; [ $$status = 0 ] && ! grep -q serialized $(@:.o=.log) || { rm -f $@; exit 1; }
 $(BUILD)/cuda/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -D_GNU_SOURCE -DCUDA_API_PER_THREAD_DEFAULT_STREAM -Isrc -I. -O2 -Xcompiler -Wall,-Wextra,-Werror -MMD -MP -c -o $@ $<
@@ -84,6 +86,7 @@ $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/c
 .PHONY: cuda test-gpu bench-gpu
 cuda: ## build with cards, and the test of the kernels for cards (needs nvcc)
 	@$(MAKE) --no-print-directory CUDA=1 all $(BUILD)/cuda-on-card
+	@$(if $(HOPPER),$(SQLUNE) tools/sass.lua $(HOPPER))
 test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training, the quickstart
 	$(BUILD)/cuda-on-card 5
 	@if command -v compute-sanitizer >/dev/null; then for t in memcheck racecheck initcheck; do \
