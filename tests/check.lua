@@ -57,6 +57,18 @@ end
 ---Ends the test as skipped.
 function M.skip(why) error({ skip = why }, 0) end
 
+---The same cases, skipped where no card is at hand.
+function M.with_card(cases)
+  local list = {}
+  for name, case in pairs(cases) do
+    list[name] = function()
+      if #require "sqlune".devices() < 2 then M.skip "no card at hand" end
+      case()
+    end
+  end
+  return list
+end
+
 ---Path inside the shared reference data; skips the test where that is absent.
 function M.shared(path)
   local root = os.getenv "SQLUNE_SHARED" or "../shared"

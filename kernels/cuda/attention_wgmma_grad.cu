@@ -261,8 +261,7 @@ __device__ void consume_keys(const sqn_k_attention_grad &a, const float *delta,
                              int head, int low, int count, int mine) {
     using shape = backward_shape<T, D, false>;
     constexpr int STEP = shape::step, threads = shape::consumers * group_threads;
-    const int lane = (int)threadIdx.x & 31, c = lane % 4 * 2,
-              g = ((int)threadIdx.x / 32 & 3) * 16 + lane / 4;
+    const int g = ((int)threadIdx.x / 32 & 3) * 16 + (int)threadIdx.x % 32 / 4;
     const int i0 = t.first + mine * group_rows;
     const float scale = (float)a.scale * log2e;
     const uint64_t q = matrix_at(shared_address(s->own[0] + mine * group_rows * panel), 0),
@@ -315,7 +314,6 @@ __device__ void consume_keys(const sqn_k_attention_grad &a, const float *delta,
     const float scales[2] = {(float)a.scale, (float)a.scale};
     write_rows<T, D>(dq, (T *)a.dq + ((int64_t)(t.q_row + i0) * a.heads + head) * D, a.heads * D,
                      t.first + t.count - i0, scales);
-    (void)c;
 }
 #endif
 

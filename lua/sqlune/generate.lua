@@ -26,7 +26,7 @@ local known = {
   seed = true, streams = true, on_token = true, cache_tokens = true,
 }
 
-local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
+local function integers(list, device) return sq.tensor(list, { dtype = "i64", device = device }) end
 
 ---Draws the next id of each of some rows, again and again: what counts up with the tokens lies on the device and is
 ---moved on by the draw itself, so that a card can repeat it (sq.graph).
@@ -35,16 +35,12 @@ local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
 ---@return fun(logits: userdata): userdata draw
 local function sampler(rows, contexts, counts, room, device, o)
   local options, moving = { temperature = o.temperature or 0 }, {}
-  local function on_device(list)
-    local x = integers(list)
-    return device == "cpu" and x or x:to(device)
-  end
-  local one = on_device { 1 }
+  local one = integers({ 1 }, device)
   if options.temperature > 0 then
     options.top_k, options.top_p, options.seed = o.top_k or 0, o.top_p or 1, o.seed or 0
     local streams, offsets = {}, {}
     for n, row in ipairs(rows) do streams[n], offsets[n] = (o.streams and o.streams[row] or row), counts[row] end
-    options.streams, options.offsets = on_device(streams), on_device(offsets)
+    options.streams, options.offsets = integers(streams, device), integers(offsets, device)
     moving[1] = options.offsets
   end
   local seen, place
@@ -55,8 +51,8 @@ local function sampler(rows, contexts, counts, room, device, o)
       for i = 1, room do list[#list + 1] = context[i] or -1 end
       starts[n + 1], ends[n] = #list, starts[n] + #context
     end
-    seen, place = on_device(list), on_device(ends)
-    options.repetition_penalty, options.seen, options.seen_rows = o.repetition_penalty, seen, on_device(starts)
+    seen, place = integers(list, device), integers(ends, device)
+    options.repetition_penalty, options.seen, options.seen_rows = o.repetition_penalty, seen, integers(starts, device)
     seen, moving[#moving + 1] = seen:reshape { -1, 1 }, place
   end
   return function(logits)
@@ -141,7 +137,7 @@ function M.run(model, prompts, o)
     local _s <close> = sq.scope()
     local newest = {}
     for n, row in ipairs(rows) do newest[n] = contexts[row][#contexts[row]] end
-    local ids, draw = integers(newest):to(device), sampler(rows, contexts, counts, room, device, o)
+    local ids, draw = integers(newest, device), sampler(rows, contexts, counts, room, device, o)
     local at, advance, ready = cache:follow(rows)
     local step <close> = sq.graph(function()
       local _step <close> = sq.scope()

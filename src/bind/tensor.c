@@ -222,6 +222,21 @@ static int l_arange(lua_State *L) { /* arange(first, last, opts): integers first
     return finish(L, move(L, device), 3);
 }
 
+typedef struct field {
+    const char *name;
+    int64_t value;
+} field;
+
+/* A table of them on the top; the last has no name. */
+static int push_fields(lua_State *L, const field *f) {
+    lua_newtable(L);
+    for (; f->name != NULL; f++) {
+        lua_pushinteger(L, f->value);
+        lua_setfield(L, -2, f->name);
+    }
+    return 1;
+}
+
 /* ---- random numbers ---- */
 
 static _Thread_local struct { uint64_t seed, offset; } generator = {1, 0};
@@ -239,12 +254,9 @@ static int l_random_state(lua_State *L) {
         generator.seed = (uint64_t)bind_option_integer(L, 1, "seed", 1);
         generator.offset = (uint64_t)bind_option_integer(L, 1, "offset", 0);
     }
-    lua_createtable(L, 0, 2);
-    lua_pushinteger(L, (lua_Integer)generator.seed);
-    lua_setfield(L, -2, "seed");
-    lua_pushinteger(L, (lua_Integer)generator.offset);
-    lua_setfield(L, -2, "offset");
-    return 1;
+    return push_fields(L, (const field[]){{"seed", (int64_t)generator.seed},
+                                          {"offset", (int64_t)generator.offset},
+                                          {NULL, 0}});
 }
 
 static int random_tensor(lua_State *L, int normal, double a, double b) {
@@ -294,19 +306,11 @@ static int l_tensor_memory(lua_State *L) {
         return bind_raise(L, &e);
     sqn_storage_stats s = sqn_storage_get_stats(device);
     if (lua_toboolean(L, 1)) sqn_storage_reset_peak(device);
-    const struct {
-        const char *name;
-        int64_t value;
-    } all[] = {{"live_bytes", s.live_bytes},
-               {"peak_bytes", s.peak_bytes},
-               {"cached_bytes", s.cached_bytes},
-               {"live_blocks", s.live_blocks}};
-    lua_createtable(L, 0, 4);
-    for (int i = 0; i < 4; i++) {
-        lua_pushinteger(L, all[i].value);
-        lua_setfield(L, -2, all[i].name);
-    }
-    return 1;
+    return push_fields(L, (const field[]){{"live_bytes", s.live_bytes},
+                                          {"peak_bytes", s.peak_bytes},
+                                          {"cached_bytes", s.cached_bytes},
+                                          {"live_blocks", s.live_blocks},
+                                          {NULL, 0}});
 }
 
 /* ---- devices ---- */
@@ -327,8 +331,10 @@ static int l_devices(lua_State *L) { /* {{name, description, …}}, the cpu firs
             lua_setfield(L, -2, "description");
             lua_pushinteger(L, info.total_bytes);
             lua_setfield(L, -2, "total_bytes");
-            if (info.free_bytes >= 0) lua_pushinteger(L, info.free_bytes);
-            if (info.free_bytes >= 0) lua_setfield(L, -2, "free_bytes");
+            if (info.free_bytes >= 0) {
+                lua_pushinteger(L, info.free_bytes);
+                lua_setfield(L, -2, "free_bytes");
+            }
             lua_pushfstring(L, "%d.%d", info.major, info.minor);
             lua_setfield(L, -2, "capability");
         }
@@ -350,20 +356,12 @@ static int l_synchronize(lua_State *L) {
 /* device_counts(): what this thread asked of cards so far. */
 static int l_device_counts(lua_State *L) {
     const sqn_device_counts n = sqn_device_counts_get();
-    const struct {
-        const char *name;
-        int64_t value;
-    } all[] = {{"launches", n.launches},
-               {"uploads", n.uploads},
-               {"zeros", n.zeros},
-               {"fetches", n.fetches},
-               {"waits", n.waits}};
-    lua_createtable(L, 0, 5);
-    for (int i = 0; i < 5; i++) {
-        lua_pushinteger(L, all[i].value);
-        lua_setfield(L, -2, all[i].name);
-    }
-    return 1;
+    return push_fields(L, (const field[]){{"launches", n.launches},
+                                          {"uploads", n.uploads},
+                                          {"zeros", n.zeros},
+                                          {"fetches", n.fetches},
+                                          {"waits", n.waits},
+                                          {NULL, 0}});
 }
 
 static const luaL_Reg functions[] = {

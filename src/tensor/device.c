@@ -61,7 +61,7 @@ sqn_device_counts sqn_device_counts_get(void) {
     return now;
 }
 
-static sqn_status verdict(sqn_status status, int device, const char *what, sqn_err *e) {
+sqn_status sqn_device_result(sqn_status status, int device, const char *what, sqn_err *e) {
     char name[16];
     if (status == SQN_OK) return SQN_OK;
     return SQN_FAIL(e, status, "%s: %s: %s", sqn_device_name(device, name), what,
@@ -116,13 +116,16 @@ sqn_status sqn_device_copy(int to_device, void *to, int from_device, const void 
     SQN_TRY(outside_recording(to_device, "a copy from the host", e));
     SQN_TRY(outside_recording(from_device, "a copy to the host", e));
     const sqn_backend *backend = sqn_backend_get();
-    if (from_device == SQN_CPU) counts.uploads++;
-    if (from_device == SQN_CPU)
-        return verdict(backend->upload(to_device, to, from, bytes), to_device, "copy to it", e);
-    if (to_device == SQN_CPU) counts.waits++;
-    if (to_device == SQN_CPU)
-        return verdict(backend->download(from_device, to, from, bytes), from_device, "copy from it",
-                       e);
+    if (from_device == SQN_CPU) {
+        counts.uploads++;
+        return sqn_device_result(backend->upload(to_device, to, from, bytes), to_device,
+                                 "copy to it", e);
+    }
+    if (to_device == SQN_CPU) {
+        counts.waits++;
+        return sqn_device_result(backend->download(from_device, to, from, bytes), from_device,
+                                 "copy from it", e);
+    }
     return copy_across(to_device, to, from_device, from, bytes, e);
 }
 
@@ -133,14 +136,14 @@ sqn_status sqn_device_zero(int device, void *p, size_t bytes, sqn_err *e) {
         return SQN_OK;
     }
     counts.zeros++;
-    return verdict(sqn_backend_get()->zero(device, p, bytes), device, "zero", e);
+    return sqn_device_result(sqn_backend_get()->zero(device, p, bytes), device, "zero", e);
 }
 
 sqn_status sqn_device_wait(int device, sqn_err *e) {
     SQN_TRY(outside_recording(device, "a wait", e));
     if (device == SQN_CPU) return SQN_OK;
     counts.waits++;
-    return verdict(sqn_backend_get()->wait(device), device, "wait", e);
+    return sqn_device_result(sqn_backend_get()->wait(device), device, "wait", e);
 }
 
 /* ---- copies that nobody waits for ---- */
@@ -159,7 +162,7 @@ sqn_fetch *sqn_fetch_new(int device, const void *from, size_t bytes, sqn_err *e)
     if (device == SQN_CPU) {
         if ((f->bytes = sqn_alloc(bytes ? bytes : 1, e)) != NULL) memcpy(f->bytes, from, bytes);
     } else if ((f->copy = sqn_backend_get()->fetch(device, from, bytes)) == NULL) {
-        verdict(SQN_IO, device, "copy from it", e);
+        sqn_device_result(SQN_IO, device, "copy from it", e);
     }
     counts.fetches += f->copy != NULL;
     if (f->bytes != NULL || f->copy != NULL) return f;
@@ -177,7 +180,8 @@ sqn_status sqn_fetch_wait(sqn_fetch *f, const void **bytes, sqn_err *e) {
     *bytes = f->bytes;
     if (f->copy == NULL) return SQN_OK;
     counts.waits += !sqn_fetch_ready(f);
-    return verdict(sqn_backend_get()->fetched(f->copy, true, bytes), f->device, "copy from it", e);
+    return sqn_device_result(sqn_backend_get()->fetched(f->copy, true, bytes), f->device,
+                             "copy from it", e);
 }
 
 void sqn_fetch_release(sqn_fetch *f) {

@@ -64,6 +64,8 @@ int sqn_device_count(void); /* cards */
 sqn_status sqn_device_parse(const char *text, int *device, sqn_err *e);
 /* "cpu", "cuda:0" into text, which has 16 bytes; returns text. */
 const char *sqn_device_name(int device, char *text);
+/* What the backend gave for what was asked of a card; an error has its words for it. */
+sqn_status sqn_device_result(sqn_status status, int device, const char *asked, sqn_err *e);
 bool sqn_device_is_lost(int device); /* a fault that only a new process is rid of */
 /* The kernels of a device, which become the target of this thread's kernel calls. */
 const sqn_kernel_table *sqn_device_kernels(int device);

@@ -1,8 +1,6 @@
 /* Recordings, their memory and what they keep alive: see recording.h. */
 #include "tensor/recording.h"
 
-#include <string.h>
-
 #include "core/alloc.h"
 #include "tensor/autograd.h"
 
@@ -32,13 +30,6 @@ sqn_recording *sqn_recording_of_thread(int device) {
     return current != NULL && current->device == device ? current : NULL;
 }
 
-static sqn_status verdict(sqn_status status, const sqn_recording *r, const char *what, sqn_err *e) {
-    char name[16];
-    if (status == SQN_OK) return SQN_OK;
-    return SQN_FAIL(e, status, "%s: %s: %s", sqn_device_name(r->device, name), what,
-                    sqn_backend_get()->fault());
-}
-
 sqn_status sqn_recording_begin(sqn_recording **out, int device, sqn_err *e) {
     static uint32_t numbers;
     char name[16];
@@ -53,8 +44,8 @@ sqn_status sqn_recording_begin(sqn_recording **out, int device, sqn_err *e) {
     *r = (sqn_recording){.references = 1,
                          .device = device,
                          .number = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED)};
-    sqn_status status =
-        verdict(sqn_backend_get()->record(device), r, "a recording cannot begin", e);
+    sqn_status status = sqn_device_result(sqn_backend_get()->record(device), r->device,
+                                          "a recording cannot begin", e);
     if (status != SQN_OK) {
         sqn_free(r);
         return status;
@@ -71,14 +62,14 @@ sqn_status sqn_recording_end(sqn_recording *r, sqn_err *e) {
     current = NULL;
     sqn_status status = sqn_backend_get()->recorded(r->device, &r->work);
     if (r->status != SQN_OK) return SQN_FAIL(e, r->status, "out of memory while recording");
-    return verdict(status, r, "the recording failed", e);
+    return sqn_device_result(status, r->device, "the recording failed", e);
 }
 
 sqn_status sqn_recording_replay(sqn_recording *r, sqn_err *e) {
     if (r->open || r->work == NULL)
         return SQN_FAIL(e, SQN_MISUSE, "the recording %s", r->open ? "is open" : "holds nothing");
     if (current != NULL) return SQN_FAIL(e, SQN_MISUSE, "a replay cannot be recorded");
-    return verdict(sqn_backend_get()->replay(r->device, r->work), r, "replay", e);
+    return sqn_device_result(sqn_backend_get()->replay(r->device, r->work), r->device, "replay", e);
 }
 
 /* No replay from now on: what was kept for it goes. */
@@ -102,18 +93,18 @@ void sqn_recording_release(sqn_recording *r) {
 }
 
 /* One more item of `size` bytes in *list. */
-static bool make_room(void **list, int64_t count, int64_t *room, size_t size) {
-    if (count < *room) return true;
+static sqn_status make_room(void **list, int64_t count, int64_t *room, size_t size, sqn_err *e) {
+    if (count < *room) return SQN_OK;
     const int64_t more = *room ? 2 * *room : 64;
-    void *grown = sqn_realloc(*list, (size_t)more * size, NULL);
-    if (grown == NULL) return false;
+    void *grown = sqn_realloc(*list, (size_t)more * size, e);
+    if (grown == NULL) return SQN_NOMEM;
     *list = grown;
     *room = more;
-    return true;
+    return SQN_OK;
 }
 
 /* The smallest idle block that fits and is not twice too large, or a new one. */
-void *sqn_recording_take(sqn_recording *r, size_t bytes) {
+sqn_status sqn_recording_take(sqn_recording *r, size_t bytes, void **out, sqn_err *e) {
     block *best = NULL;
     for (int64_t i = 0; i < r->block_count; i++) {
         block *b = &r->blocks[i];
@@ -122,16 +113,17 @@ void *sqn_recording_take(sqn_recording *r, size_t bytes) {
             best = b;
     }
     if (best == NULL) {
-        if (!make_room((void **)&r->blocks, r->block_count, &r->block_room, sizeof *r->blocks))
-            return NULL;
-        void *data = sqn_storage_take_card(r->device, bytes);
-        if (data == NULL) return NULL;
+        void *data = NULL;
+        SQN_TRY(
+            make_room((void **)&r->blocks, r->block_count, &r->block_room, sizeof *r->blocks, e));
+        SQN_TRY(sqn_storage_take_card(r->device, bytes, &data, e));
         best = &r->blocks[r->block_count++];
         *best = (block){data, bytes, true};
     }
     best->idle = false;
     r->references++;
-    return best->data;
+    *out = best->data;
+    return SQN_OK;
 }
 
 void sqn_recording_give(sqn_recording *r, void *p) {
@@ -144,10 +136,9 @@ void sqn_recording_keep(const sqn_storage *storage) {
     sqn_recording *r = current;
     sqn_storage *s = (sqn_storage *)storage; /* its bytes are not touched */
     if (r == NULL || s->device != r->device || s->recording == r || s->kept_by == r->number) return;
-    if (!make_room((void **)&r->kept, r->kept_count, &r->kept_room, sizeof(sqn_storage *))) {
-        r->status = SQN_NOMEM;
-        return;
-    }
+    r->status =
+        make_room((void **)&r->kept, r->kept_count, &r->kept_room, sizeof(sqn_storage *), NULL);
+    if (r->status != SQN_OK) return;
     s->kept_by = r->number;
     r->kept[r->kept_count++] = sqn_storage_retain(s);
 }

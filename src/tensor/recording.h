@@ -24,9 +24,10 @@ void sqn_recording_discard(sqn_recording *r); /* ends an open one; no replay fro
 bool sqn_recording_is_open(int device); /* in this thread */
 
 /* For storages. */
-sqn_recording *sqn_recording_of_thread(int device);       /* borrowed; NULL: none is open */
-void *sqn_recording_take(sqn_recording *r, size_t bytes); /* adds a reference */
-void sqn_recording_give(sqn_recording *r, void *p);       /* gives it back */
-void sqn_recording_keep(const sqn_storage *s);            /* if one is open: s stays alive */
+sqn_recording *sqn_recording_of_thread(int device); /* borrowed; NULL: none is open */
+/* Adds a reference, which give() gives back. */
+sqn_status sqn_recording_take(sqn_recording *r, size_t bytes, void **out, sqn_err *e);
+void sqn_recording_give(sqn_recording *r, void *p);
+void sqn_recording_keep(const sqn_storage *s); /* if one is open: s stays alive */
 
 #endif

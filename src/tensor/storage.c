@@ -146,15 +146,22 @@ static void count_card(int device, int64_t bytes, int64_t blocks) {
     pthread_mutex_unlock(&pool.lock);
 }
 
-static __thread sqn_status taken; /* how this thread's last attempt on a card ended */
+static sqn_status full(int device, size_t bytes, sqn_err *e) {
+    const bool on_card = device != SQN_CPU;
+    char name[16];
+    return SQN_FAIL(e, SQN_NOMEM, "out of memory%s%s: %.1f MiB wanted, tensors hold %.1f MiB",
+                    on_card ? " on " : "", on_card ? sqn_device_name(device, name) : "",
+                    (double)bytes / 1048576.0,
+                    (double)(on_card ? card[device].live : pool.live) / 1048576.0);
+}
 
-void *sqn_storage_take_card(int device, size_t bytes) {
-    void *p = NULL;
+sqn_status sqn_storage_take_card(int device, size_t bytes, void **out, sqn_err *e) {
     SQN_ASSERT(device < CARDS);
-    taken = sqn_alloc_fault_tick() ? SQN_NOMEM : sqn_backend_get()->take(device, bytes, &p);
-    if (taken != SQN_OK) return NULL;
-    count_card(device, (int64_t)bytes, 1);
-    return p;
+    sqn_status status =
+        sqn_alloc_fault_tick() ? SQN_NOMEM : sqn_backend_get()->take(device, bytes, out);
+    if (status == SQN_NOMEM) return full(device, bytes, e);
+    if (status == SQN_OK) count_card(device, (int64_t)bytes, 1);
+    return sqn_device_result(status, device, "memory", e);
 }
 
 void sqn_storage_give_card(int device, void *p, size_t bytes) {
@@ -162,13 +169,14 @@ void sqn_storage_give_card(int device, void *p, size_t bytes) {
     count_card(device, -(int64_t)bytes, -1);
 }
 
-static void *take_bytes(sqn_storage *s, size_t bytes) {
-    if (s->device == SQN_CPU) return take_block(bytes);
+static sqn_status take_bytes(sqn_storage *s, sqn_err *e) {
+    if (s->device == SQN_CPU)
+        return (s->data = take_block(s->bytes)) ? SQN_OK : full(SQN_CPU, s->bytes, e);
     sqn_recording *r = sqn_recording_of_thread(s->device);
-    if (r == NULL) return sqn_storage_take_card(s->device, bytes);
-    void *p = sqn_recording_take(r, bytes);
-    if (p != NULL) s->recording = r;
-    return p;
+    if (r == NULL) return sqn_storage_take_card(s->device, s->bytes, &s->data, e);
+    SQN_TRY(sqn_recording_take(r, s->bytes, &s->data, e));
+    s->recording = r;
+    return SQN_OK;
 }
 
 static void give_bytes(sqn_storage *s) {
@@ -194,23 +202,12 @@ sqn_storage *sqn_storage_borrow(void *data, size_t bytes, void *owner,
 }
 
 sqn_storage *sqn_storage_new(int device, size_t bytes, sqn_err *e) {
-    char name[16];
     sqn_storage *s = sqn_storage_borrow(NULL, bytes, NULL, NULL, e);
     if (s == NULL) return NULL;
     s->device = device;
-    s->data = take_bytes(s, bytes);
-    if (s->data == NULL) {
-        sqn_free(s);
-        if (device != SQN_CPU && taken == SQN_IO) /* not full: it refuses, or is lost */
-            SQN_FAIL(e, SQN_IO, "%s: %s", sqn_device_name(device, name),
-                     sqn_backend_get()->fault());
-        SQN_FAIL(e, SQN_NOMEM, "out of memory%s%s: %.1f MiB wanted, tensors hold %.1f MiB",
-                 device == SQN_CPU ? "" : " on ",
-                 device == SQN_CPU ? "" : sqn_device_name(device, name), (double)bytes / 1048576.0,
-                 (double)(device == SQN_CPU ? pool.live : card[device].live) / 1048576.0);
-        return NULL;
-    }
-    return s;
+    if (take_bytes(s, e) == SQN_OK) return s;
+    sqn_free(s);
+    return NULL;
 }
 
 sqn_storage *sqn_storage_retain(sqn_storage *s) {

@@ -51,7 +51,7 @@ void sqn_storage_reset_peak(int device);
 void sqn_storage_flush_cache(void); /* gives all cached blocks back to the system and the cards */
 
 /* Bytes of a card, counted; for recordings, which own theirs. */
-void *sqn_storage_take_card(int device, size_t bytes); /* NULL: it is full */
+sqn_status sqn_storage_take_card(int device, size_t bytes, void **out, sqn_err *e);
 void sqn_storage_give_card(int device, void *p, size_t bytes);
 
 #endif

@@ -16,7 +16,6 @@ local quick = {
 ---The case with every model that it loads on the card.
 local function on_card(case)
   return function()
-    if #sq.devices() < 2 then t.skip "no card in this build" end
     local device = sq.models.device
     sq.models.device = function(name) return device(name or "cuda:0") end
     local ok, e = xpcall(case, function(e) return type(e) == "table" and e or debug.traceback(tostring(e), 2) end)
@@ -35,4 +34,4 @@ for file, names in pairs(quick) do
     for name, case in pairs(all) do cases[file .. ": " .. name] = on_card(case) end
   end
 end
-return cases
+return t.with_card(cases)

@@ -37,7 +37,7 @@ local function counted(fn)
   return recordings, replays
 end
 
-local cases = {
+return t.with_card {
   ["calls run, record, replay: with the same values"] = function()
     local _s <close> = sq.scope()
     for _, device in ipairs { "cpu", CARD } do
@@ -163,10 +163,3 @@ local cases = {
     end
   end,
 }
-for name, case in pairs(cases) do
-  cases[name] = function()
-    if #sq.devices() < 2 then t.skip "no card in this build" end
-    case()
-  end
-end
-return cases

@@ -20,7 +20,7 @@ local function near_cpu(dir, settings, tolerance)
   end
 end
 
-local cases = {
+return t.with_card {
   ["training: the cpu's losses, twice the same bits, resumed"] = function()
     local dir = workshop.new()
     near_cpu(dir, "epochs=1 save_every=3 save_total_limit=0", 2e-5)
@@ -68,10 +68,3 @@ local cases = {
     t.eq(answers["cuda:0"], answers.cpu)
   end,
 }
-for name, case in pairs(cases) do
-  cases[name] = function()
-    if #sq.devices() < 2 then t.skip "no card in this build" end
-    case()
-  end
-end
-return cases

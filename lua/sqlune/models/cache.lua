@@ -25,10 +25,7 @@ local ROWS <const> = M.page_rows
 local Cache = {}
 Cache.__index = Cache
 
-local function integers(list, device)
-  local x = sq.tensor(list, { dtype = "i64" })
-  return device and x:to(device) or x
-end
+local function integers(list, device) return sq.tensor(list, { dtype = "i64", device = device }) end
 
 ---Pages that so many tokens fill.
 ---@param tokens integer
@@ -272,8 +269,8 @@ function Cache:follow(sequences)
     steps = steps + 1
     if #entry == 0 then return true end
     local _s <close> = sq.scope()
-    ops.write_rows_(each_page, integers(entry), integers(number):to(device):reshape { -1, 1 })
-    ops.write_rows_(each_moving, integers(write), integers(first):to(device):reshape { -1, 1 })
+    ops.write_rows_(each_page, integers(entry), integers(number, device):reshape { -1, 1 })
+    ops.write_rows_(each_moving, integers(write), integers(first, device):reshape { -1, 1 })
     return true
   end
   return at, function() ops.copy_(all, all + one) end, ready
