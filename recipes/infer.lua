@@ -11,6 +11,7 @@ local cfg = config.parse(arg, {
   dtype = config.one_of({ "f32", "bf16", "stored" }, "type of the weights", "stored"),
   device = models.options.device,
   batch = config.integer("items at once", 16, { min = 1 }),
+  cache_tokens = config.integer("keys and values of so many tokens at most: some wait, 0: no limit", 0, { min = 0 }),
   limit = config.integer("only the first items, 0: all", 0, { min = 0 }),
   max_tokens  = config.integer("most tokens of an answer", 512, { min = 1 }),
   max_length  = config.integer("longer prompts get no answer", 8192, { min = 1 }),
@@ -30,8 +31,8 @@ local function check(value, message)
   return value
 end
 
-if cfg.beams > 1 and (cfg.temperature > 0 or cfg.repetition_penalty ~= 1) then
-  config.fail("beams: beam search neither draws nor takes a repetition_penalty", 2)
+if cfg.beams > 1 and (cfg.temperature > 0 or cfg.repetition_penalty ~= 1 or cfg.cache_tokens > 0) then
+  config.fail("beams: beam search neither draws nor takes a repetition_penalty or cache_tokens", 2)
 end
 
 -- The questions.
@@ -42,6 +43,11 @@ local model, tokenizer = models.load(cfg.model, {
 check(model, tokenizer)
 if not tokenizer then config.fail(cfg.model .. ": no tokenizer.json") end
 local work = check(answers.open(cfg, tokenizer, template, model.shape.context))
+local pages, most = require "sqlune.models.cache", math.min(work.longest, cfg.max_length) + cfg.max_tokens
+if cfg.cache_tokens > 0 and pages.pages_of(most) > cfg.cache_tokens // pages.page_rows then
+  config.fail(("cache_tokens=%d: an item may have %d tokens, in pages of %d"):format(cfg.cache_tokens, most,
+    pages.page_rows))
+end
 if cfg.dry_run then
   print(("  %d items, %d answered before, longest prompt %d tokens"):format(#work.items, work.done, work.longest))
   return
@@ -55,6 +61,7 @@ local function generate(prompts, streams)
     return sq.generate.run(model, prompts, {
       max_tokens = cfg.max_tokens, eos = ends, temperature = cfg.temperature, top_k = cfg.top_k, top_p = cfg.top_p,
       repetition_penalty = cfg.repetition_penalty, seed = cfg.seed, streams = streams,
+      cache_tokens = cfg.cache_tokens > 0 and cfg.cache_tokens or nil,
     })
   end
   local best = {}

@@ -238,7 +238,7 @@ template <class T, int D> sqn_status forward_hopper(const sqn_k_attention *a, vo
 
 sqn_status attention_wgmma(const sqn_k_attention *a, void *stream) {
     if (a->pages != nullptr || !on_wgmma(a->dtype, a->dim, a->queries, a->keys, a->segments,
-                                         a->scale, {a->q, a->k, a->v, a->out}))
+                                         a->lse != nullptr, a->scale, {a->q, a->k, a->v, a->out}))
         return SQN_NOTFOUND;
     if (a->dtype == SQN_BF16)
         return a->dim == 64 ? forward_hopper<bf16, 64>(a, stream)

@@ -130,15 +130,17 @@ __device__ __forceinline__ void warp_done(uint64_t *empty) {
 }
 #endif
 
-/* Is this call for wgmma? Where segments have few queries most of a block's rows would be nobody's.
- */
+/* Is this call for wgmma? Where a training batch's segments have few queries most of a block's rows
+ * would be nobody's. Without gradients nearly all are: a row's bits depend on no other row then. */
 inline bool on_wgmma(sqn_dtype dtype, int64_t dim, int64_t queries, int64_t keys, int64_t segments,
-                     double scale, std::initializer_list<const void *> pointers) {
+                     bool training, double scale, std::initializer_list<const void *> pointers) {
 #if defined(SQN_EMULATE)
     const int64_t least = 1;
+    (void)training;
 #elif defined(SQN_WGMMA)
-    const int64_t least = 64;
+    const int64_t least = training ? 64 : 1;
 #else /* not compiled for sm_90a */
+    (void)training;
     const int64_t least = INT64_MAX;
 #endif
     return queries < INT32_MAX && keys < INT32_MAX && queries / segments >= least && keys > 0 &&

@@ -383,7 +383,7 @@ sqn_status backward_hopper(const sqn_k_attention_grad *a, const float *delta, vo
 }
 
 sqn_status attention_wgmma_grad(const sqn_k_attention_grad *a, const float *delta, void *stream) {
-    if (!on_wgmma(a->dtype, a->dim, a->queries, a->keys, a->segments, a->scale,
+    if (!on_wgmma(a->dtype, a->dim, a->queries, a->keys, a->segments, true, a->scale,
                   {a->q, a->k, a->v, a->dout, a->dq, a->dk, a->dv}))
         return SQN_NOTFOUND;
     if (a->dtype == SQN_BF16)

@@ -131,8 +131,16 @@ function M.run(model, prompts, o)
     accept(rows, sampler(rows, contexts, counts, room, device, o)(model:logits(hidden)):totable())
   end
 
+  ---Is there a row whose next token is its last, whatever it is?
+  local function near_end(rows)
+    for _, row in ipairs(rows) do
+      if going[row] and (counts[row] + 1 >= max_tokens or #contexts[row] + 1 >= context) then return true end
+    end
+    return false
+  end
+
   ---Steps of one token for every one of `rows`, until some have ended. A card goes on with those that have, a graph
-  ---being of one size, until a quarter is idle.
+  ---being of one size, until a quarter is idle; the host reads a step's ids while the card does the next step.
   local function go_on(rows, warm)
     local _s <close> = sq.scope()
     local newest = {}
@@ -144,12 +152,21 @@ function M.run(model, prompts, o)
       ops.copy_(ids, draw(model:logits(model:hidden(ids, at))))
       advance()
     end, cache.unrecorded and "cpu" or device, warm)
-    local enough, still, steps = device == "cpu" and #rows or 3 * #rows // 4 + 1, #rows, 0
+    local ahead, coming = device ~= "cpu", nil
+    local enough, still, steps = ahead and 3 * #rows // 4 + 1 or #rows, #rows, 0
+    local function read()
+      local there <close> = coming
+      still, coming = accept(rows, there:wait():totable()), nil
+    end
     while still >= enough and ready(going) do
       step()
       steps = steps + 1
-      still = accept(rows, ids:totable())
+      local new = ids:fetch()
+      if coming then read() end
+      coming = new
+      if not ahead or near_end(rows) then read() end
     end
+    if coming then read() end
     cache:grown(rows, steps)
   end
 

@@ -313,6 +313,22 @@ cases["infer with beams"] = function()
   t.ok(text:find "neither draws", text)
 end
 
+cases["infer where items wait for room in the cache"] = function()
+  local dir = workshop.new()
+  local function infer(settings)
+    local command = "'%s' infer model=%s/model data=%s/data.json out=%s/out.json max_tokens=6 limit=7 batch=7 %s"
+    local text, code = workshop.shell(command:format(workshop.program, dir, dir, dir, settings))
+    return code, text, code == 0 and json.read(dir .. "/out.json")
+  end
+  local code, text, all = infer ""
+  t.eq(code, 0, text)
+  local again, _, waiting = infer "cache_tokens=128"
+  t.eq({ again, waiting }, { 0, all })
+  code, text = infer "cache_tokens=63"
+  t.eq(code, 1)
+  t.ok(text:find "cache_tokens=63: an item may have %d+ tokens, in pages of 64", text)
+end
+
 cases["a list of data sets that is wrong"] = function()
   local dir = workshop.new()
   for text, pattern in pairs {
