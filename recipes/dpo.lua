@@ -10,6 +10,7 @@ local cfg = config.parse(arg, {
   out      = config.path "run folder",
   dtype    = config.one_of({ "f32", "bf16" }, "type of the frozen weights", "f32"),
   device   = models.options.device,
+  tf32     = models.options.tf32,
   seed     = 1,
   epochs   = config.number("passes over the data", 1.0, { min = 0.001 }),
   batch_tokens = config.integer("most tokens of one batch, both answers of its pairs together", 4096, { min = 1 }),
@@ -49,6 +50,7 @@ if #pairs_read == 0 then
 end
 local added = adapters.wanted(cfg)
 if not added then config.fail "lora.rank=0: what learns here is an adapter" end
+sq.allow_tf32(cfg.tf32)
 local model = check(models.load(cfg.model, { dtype = cfg.dtype, device = cfg.device, tokenizer = false,
   train = added.train }))
 check(model:check_tokenizer(text.tokenizer))

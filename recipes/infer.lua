@@ -10,6 +10,7 @@ local cfg = config.parse(arg, {
   out   = config.path "file of predictions to write: the items with 'pred_sql'",
   dtype = config.one_of({ "f32", "bf16", "stored" }, "type of the weights", "stored"),
   device = models.options.device,
+  tf32 = models.options.tf32,
   batch = config.integer("items at once", 16, { min = 1 }),
   cache_tokens = config.integer("keys and values of so many tokens at most: some wait, 0: no limit", 0, { min = 0 }),
   limit = config.integer("only the first items, 0: all", 0, { min = 0 }),
@@ -37,6 +38,7 @@ end
 
 -- The questions.
 local template = check(conversations.template(check(sq.lora.texts(cfg.model, cfg.base))))
+sq.allow_tf32(cfg.tf32)
 local model, tokenizer = models.load(cfg.model, {
   dtype = cfg.dtype ~= "stored" and cfg.dtype or nil, device = cfg.device, base = cfg.base or nil,
 })

@@ -15,6 +15,7 @@ local cfg = config.parse(arg, {
   mask     = config.one_of({ "answers", "all" }, "tokens that the loss counts", "answers"),
   dtype    = config.one_of({ "f32", "bf16" }, "type of the weights; bf16 has f32 master copies", "f32"),
   device   = models.options.device,
+  tf32     = models.options.tf32,
   seed     = 1,
   epochs   = config.number("passes over the data", 3.0, { min = 0.001 }),
   batch_tokens = config.integer("most tokens of one packed batch", 4096, { min = 1 }),
@@ -54,6 +55,7 @@ local added = adapters.wanted(cfg) or experts.wanted(cfg) -- what is trained in 
 local samples = check(data.read(cfg, text, added and added.check))
 if cfg.show_mask > 0 then return data.show(samples, text, cfg.show_mask) end
 local eval = check(evaluation.open(cfg, text))
+sq.allow_tf32(cfg.tf32)
 local model = check(models.load(cfg.model, { dtype = cfg.dtype, device = cfg.device, tokenizer = false,
   train = added and added.train or not cfg.dry_run }))
 check(model:check_tokenizer(text.tokenizer))

@@ -4,6 +4,8 @@
  * with leading dimension ld is its own transpose. */
 #include "kernels/cuda/matmul_few.cuh"
 
+extern "C" sqn_status sqn_cuda_copy(const sqn_k_copy *k, void *stream); /* copy.cu */
+
 namespace sqn {
 constexpr int side = 16; /* of a tile; a thread makes one element */
 
@@ -50,7 +52,7 @@ template <class T, class C> sqn_status plain(const sqn_k_matmul *k, void *stream
     return sqn_cuda_launched();
 }
 
-static sqn_status library(const sqn_k_matmul *k, void *stream) {
+static sqn_status library(const sqn_k_matmul *k, const void *bias, void *stream) {
     const sqn_gemm g = {k->dtype,
                         k->c_dtype,
                         k->n,
@@ -61,7 +63,7 @@ static sqn_status library(const sqn_k_matmul *k, void *stream) {
                         k->trans_a,
                         k->b,
                         k->a,
-                        k->bias,
+                        bias,
                         k->c,
                         k->ldb,
                         k->lda,
@@ -72,6 +74,17 @@ static sqn_status library(const sqn_k_matmul *k, void *stream) {
                         k->accumulate ? 1.0 : 0.0};
     return sqn_cuda_gemm(&g, stream);
 }
+
+/* The library wants the bias in C's type. */
+static sqn_status with_wide_bias(const sqn_k_matmul *k, void *stream) {
+    void *bias = sqn_cuda_scratch((size_t)k->n * sqn_dtype_size(k->c_dtype), stream);
+    if (bias == nullptr) return SQN_NOMEM;
+    const sqn_k_copy widen = {k->dtype, k->c_dtype, 1, {k->n}, {1}, {1}, k->bias, bias, 0};
+    sqn_status status = sqn_cuda_copy(&widen, stream);
+    if (status == SQN_OK) status = library(k, bias, stream);
+    sqn_cuda_scratch_release(bias, stream);
+    return status;
+}
 } // namespace sqn
 
 extern "C" sqn_status sqn_cuda_matmul(const sqn_k_matmul *k, void *stream) {
@@ -80,8 +93,11 @@ extern "C" sqn_status sqn_cuda_matmul(const sqn_k_matmul *k, void *stream) {
     if (k->batch == 0 || k->m == 0 || k->n == 0) return SQN_OK;
     if (k->k > 0) {
         sqn_status status = sqn::matmul_few(k, stream);
-        if (status == SQN_NOTFOUND) status = sqn::library(k, stream);
+        if (status == SQN_NOTFOUND)
+            status = k->bias && k->c_dtype != k->dtype ? sqn::with_wide_bias(k, stream)
+                                                       : sqn::library(k, k->bias, stream);
         if (status != SQN_NOTFOUND) return status;
+        sqn_cuda_count_plain();
     }
     return sqn::by_float(k->dtype, [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;

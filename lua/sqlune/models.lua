@@ -103,6 +103,7 @@ end
 
 ---Settings of recipes that put a model somewhere. The cpu, until a card has shown what it does.
 M.options = {
+  tf32 = sq.config.boolean "a card multiplies f32 in TF32, with 10 bits of mantissa: for speed, not for exactness",
   device = sq.config.string("where the model lives: cpu, cuda:N, or auto, the first card if there is one", "cpu"),
 }
 

@@ -353,10 +353,17 @@ static int l_synchronize(lua_State *L) {
     return 0;
 }
 
+static int l_allow_tf32(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    if (sqn_backend_get() != NULL) sqn_backend_get()->allow_tf32(lua_toboolean(L, 1));
+    return 0;
+}
+
 /* device_counts(): what this thread asked of cards so far. */
 static int l_device_counts(lua_State *L) {
     const sqn_device_counts n = sqn_device_counts_get();
     return push_fields(L, (const field[]){{"launches", n.launches},
+                                          {"plain_products", n.plain_products},
                                           {"uploads", n.uploads},
                                           {"zeros", n.zeros},
                                           {"fetches", n.fetches},
@@ -365,6 +372,7 @@ static int l_device_counts(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
+    {"allow_tf32", l_allow_tf32},
     {"device_counts", l_device_counts},
     {"devices", l_devices},
     {"synchronize", l_synchronize},

@@ -170,4 +170,6 @@ const sqn_backend sqn_cuda_backend = {
     .fetched = sqn_cuda_fetched,
     .forget_fetch = sqn_cuda_forget,
     .launches = sqn_cuda_launch_count,
+    .plain_products = sqn_cuda_plain_count,
+    .allow_tf32 = sqn_cuda_allow_tf32,
 };

@@ -2,9 +2,9 @@
  * kept by shape. The library (half a gigabyte) is opened with the first product.
  *
  * Rules: the choice for a shape and its pointers' alignments is made once and stays, so that the
- * same call gives the same bits. f32 is computed in f32, not in TF32; the parts of a sum are added
- * as they were computed, not as C is stored. What the library cannot do is SQN_NOTFOUND; a library
- * that fails is SQN_IO.
+ * same call gives the same bits. f32 is computed in f32, in TF32 only where that was allowed; the
+ * parts of a sum are added as they were computed, not as C is stored. What the library cannot do is
+ * SQN_NOTFOUND; a library that fails is SQN_IO.
  */
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
@@ -33,7 +33,7 @@ enum { KEPT = 512, WORKSPACE = 32 << 20, MOST_CARDS = 64 };
 
 typedef struct choice {
     sqn_gemm key; /* without pointers: their alignments instead */
-    int card;
+    int card, tf32;
     cublasLtMatmulAlgo_t algo;
     int found; /* 0: free, 1: an algorithm, -1: there is none */
 } choice;
@@ -43,6 +43,11 @@ static __thread struct {
     void *workspace;
 } on[MOST_CARDS];
 static __thread choice kept[KEPT];
+static int tf32_allowed; /* atomic */
+
+void sqn_cuda_allow_tf32(int allowed) {
+    __atomic_store_n(&tf32_allowed, allowed, __ATOMIC_RELAXED);
+}
 
 static cudaDataType_t type_of(sqn_dtype t) {
     return t == SQN_F32    ? CUDA_R_32F
@@ -81,14 +86,17 @@ static int layout(cublasLtMatrixLayout_t *l, sqn_dtype t, int64_t rows, int64_t 
                                                &stride, sizeof stride) == CUBLAS_STATUS_SUCCESS;
 }
 
-static int describe(descriptors *d, const sqn_gemm *g) {
+static int describe(descriptors *d, const sqn_gemm *g, int tf32) {
     cublasOperation_t ta = g->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N,
                       tb = g->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     const int wide = g->dtype == SQN_F64;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-    cudaDataType_t bias_type = type_of(g->dtype);
-    if (lt.cublasLtMatmulDescCreate(&d->desc, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
-                                    wide ? CUDA_R_64F : CUDA_R_32F) != CUBLAS_STATUS_SUCCESS)
+    cudaDataType_t bias_type = type_of(g->c_dtype);
+    const cublasComputeType_t compute = wide   ? CUBLAS_COMPUTE_64F
+                                        : tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                               : CUBLAS_COMPUTE_32F;
+    if (lt.cublasLtMatmulDescCreate(&d->desc, compute, wide ? CUDA_R_64F : CUDA_R_32F) !=
+        CUBLAS_STATUS_SUCCESS)
         return 0;
 #define SET(name, value)                                                               \
     (lt.cublasLtMatmulDescSetAttribute(d->desc, CUBLASLT_MATMUL_DESC_##name, &(value), \
@@ -122,15 +130,17 @@ static sqn_gemm key_of(const sqn_gemm *g) {
 }
 
 /* The place of this shape's choice; a full table forgets what stands in the way. */
-static choice *place_of(const sqn_gemm *key, int card) {
+static choice *place_of(const sqn_gemm *key, int card, int tf32) {
     const unsigned char *bytes = (const unsigned char *)key;
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (size_t i = 0; i < sizeof *key; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    hash += (uint64_t)card * 0x9e3779b97f4a7c15u;
+    hash += (uint64_t)(2 * card + tf32) * 0x9e3779b97f4a7c15u;
     choice *home = &kept[hash % KEPT];
     for (int i = 0; i < 8; i++) {
         choice *c = &kept[(hash + (uint64_t)i) % KEPT];
-        if (c->found == 0 || (c->card == card && memcmp(&c->key, key, sizeof *key) == 0)) return c;
+        if (c->found == 0 ||
+            (c->card == card && c->tf32 == tf32 && memcmp(&c->key, key, sizeof *key) == 0))
+            return c;
     }
     home->found = 0;
     return home;
@@ -223,12 +233,15 @@ sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
     if (card >= MOST_CARDS) return SQN_NOTFOUND;
     SQN_TRY(ready(card));
     sqn_status status = SQN_NOTFOUND;
-    if (describe(&d, g)) {
+    const int tf32 =
+        g->dtype == SQN_F32 && __atomic_load_n(&tf32_allowed, __ATOMIC_RELAXED) ? 1 : 0;
+    if (describe(&d, g, tf32)) {
         const sqn_gemm key = key_of(g);
-        choice *c = place_of(&key, card);
+        choice *c = place_of(&key, card, tf32);
         if (c->found == 0) {
             c->key = key;
             c->card = card;
+            c->tf32 = tf32;
             c->found = choose(&c->algo, &d, g, on[card].handle) ? 1 : -1;
         }
         if (c->found > 0) sqn_cuda_count_launch();

@@ -87,9 +87,11 @@ sqn_status sqn_cuda_write(void *device, const void *host, size_t bytes, void *st
     return copied(device, host, bytes, cudaMemcpyHostToDevice, stream);
 }
 
-static __thread int64_t launches;
+static __thread int64_t launches, plain;
 
 void sqn_cuda_count_launch(void) { launches++; }
 int64_t sqn_cuda_launch_count(void) { return launches; }
+void sqn_cuda_count_plain(void) { plain++; }
+int64_t sqn_cuda_plain_count(void) { return plain; }
 
 sqn_status sqn_cuda_launched(void) { return sqn_cuda_verdict(cudaGetLastError()); }

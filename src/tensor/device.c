@@ -57,7 +57,11 @@ bool sqn_device_is_lost(int device) {
 
 sqn_device_counts sqn_device_counts_get(void) {
     sqn_device_counts now = counts;
-    if (sqn_backend_get() != NULL) now.launches = sqn_backend_get()->launches();
+    const sqn_backend *backend = sqn_backend_get();
+    if (backend != NULL) {
+        now.launches = backend->launches();
+        now.plain_products = backend->plain_products();
+    }
     return now;
 }
 

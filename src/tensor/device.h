@@ -52,7 +52,10 @@ typedef struct sqn_backend {
     /* *bytes: the copy's, or NULL without an error where it is still on its way */
     sqn_status (*fetched)(sqn_backend_copy *copy, bool wait, const void **bytes);
     void (*forget_fetch)(sqn_backend_copy *copy); /* there or not; waits for nothing */
-    int64_t (*launches)(void); /* of kernels and products, by this thread so far */
+    /* By this thread so far: kernels and products launched; products that no library did */
+    int64_t (*launches)(void);
+    int64_t (*plain_products)(void);
+    void (*allow_tf32)(int allowed); /* for f32 products, from now on, in all threads */
 } sqn_backend;
 
 /* Of src/cuda, where that is linked. */
@@ -72,7 +75,8 @@ const sqn_kernel_table *sqn_device_kernels(int device);
 
 /* What this thread asked of cards so far. */
 typedef struct sqn_device_counts {
-    int64_t launches; /* of kernels and products */
+    int64_t launches;       /* of kernels and products */
+    int64_t plain_products; /* that no library did, among them: slow ones */
     int64_t uploads, zeros, fetches;
     int64_t waits; /* of the host for a card: downloads among them */
 } sqn_device_counts;

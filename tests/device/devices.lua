@@ -10,6 +10,8 @@ local function on_card(fn)
   end
 end
 
+local emulated = (sq.devices()[2] or {}).description == "emulated card"
+
 local cases = {
   ["made, moved, read"] = function()
     local x = sq.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }, { device = "cuda:0" })
@@ -24,6 +26,35 @@ local cases = {
     t.eq(sq.arange(3, 5, { device = "cuda:0" }):totable(), { 3, 4, 5 })
     t.eq((x * 2 - 1):to("cpu"):totable(), { { 1, 3, 5 }, { 7, 9, 11 } })
     t.eq(sq.zeros({ 2 }, { device = "cuda:0" }):totable(), { 0, 0 })
+  end,
+
+  ["f32 in TF32 only where that is allowed"] = function()
+    local function random(seed, ...) return sq.randn({ ... }, { device = "cuda:0", seed = seed }) end
+    local x, w = random(1, 40, 64), random(2, 64, 48)
+    local function off(want) return (ops.matmul(x, w):to "f64" - want):abs():max():item() end
+    local exact = ops.matmul(x:to "f64", w:to "f64")
+    t.ok(off(exact) < 1e-5)
+    sq.allow_tf32(true)
+    local rounded = off(exact)
+    sq.allow_tf32(false)
+    t.ok(rounded < 0.05, rounded)
+    if emulated then t.ok(rounded > 1e-4, rounded) end -- a card's library may still choose f32
+    t.ok(off(exact) < 1e-5)
+  end,
+
+  ["every product of a model is the library's"] = function()
+    local function random(...) return sq.randn({ ... }, { device = "cuda:0", seed = 3 }) end
+    for _, dtype in ipairs { "f32", "bf16" } do
+      local x, w, bias = random(24, 40):to(dtype), random(32, 40):to(dtype), random(32):to(dtype)
+      local a, b = random(4, 40), random(32, 4)
+      for _, leaf in ipairs { x, w, bias, a, b } do leaf.requires_grad = true end
+      local before = sq.device_counts()
+      local sum = ops.linear(x, w, bias):to "f32" + ops.lora_linear(x, w, bias, a, b, { scale = 2 }):to "f32"
+      sum:sum():backward()
+      local now = sq.device_counts()
+      t.ok(now.launches - before.launches > 10)
+      t.eq(now.plain_products - before.plain_products, 0, dtype)
+    end
   end,
 
   ["random numbers do not depend on the device"] = function()

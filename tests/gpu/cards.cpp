@@ -117,7 +117,7 @@ void product(int device, sqn_dtype type, sqn_dtype c_type, const shape &s, std::
     values a(device, type, g.a_batch * s.batch, s.skew, random),
         b(device, type, g.b_batch * s.batch, s.skew, random),
         c(device, c_type, g.c_batch * s.batch, s.skew, random),
-        bias(device, type, s.m, s.skew, random);
+        bias(device, c_type, s.m, s.skew, random);
     g.a = a.at(), g.b = b.at(), g.c = c.at();
     g.bias = s.biased ? bias.at() : nullptr;
     backend.select(device);
@@ -136,7 +136,7 @@ void product(int device, sqn_dtype type, sqn_dtype c_type, const shape &s, std::
                                z * g.a_batch + (s.trans_a ? i * g.lda + k : k * g.lda + i)) *
                            get(type, b.host.data(),
                                z * g.b_batch + (s.trans_b ? k * g.ldb + j : j * g.ldb + k));
-                if (s.biased) sum += get(type, bias.host.data(), i);
+                if (s.biased) sum += get(c_type, bias.host.data(), i);
                 put(c_type, want.data(), at, sum);
             }
     EXPECT(memcmp(got.data(), want.data(), want.size()) == 0, "%lld x %lld x %lld, %s -> %s",

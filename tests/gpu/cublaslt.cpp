@@ -94,6 +94,8 @@ bool are_supported(const described &d, cudaDataType a, cudaDataType b, cudaDataT
     switch (d.compute) {
     case CUBLAS_COMPUTE_64F:
         return d.scale == CUDA_R_64F && a == CUDA_R_64F && c == a;
+    case CUBLAS_COMPUTE_32F_FAST_TF32:
+        return d.scale == CUDA_R_32F && a == CUDA_R_32F && c == a;
     case CUBLAS_COMPUTE_32F:
         return d.scale == CUDA_R_32F && (a == CUDA_R_32F || a == CUDA_R_16F || a == CUDA_R_16BF) &&
                (c == a || c == CUDA_R_32F);
@@ -136,7 +138,7 @@ cublasStatus_t read_problem(problem *p, cublasLtMatmulDesc_t d, cublasLtMatrixLa
     if (p->d.epilogue != CUBLASLT_EPILOGUE_BIAS) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (p->d.bias == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
     const cudaDataType type = p->d.bias_type < 0 ? p->c.type : (cudaDataType)p->d.bias_type;
-    return type == p->a.type ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
+    return type == p->c.type ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
 uint64_t hash_of(const problem &p) {
@@ -192,8 +194,19 @@ void look(int device, const laid_out &l, const void *p) {
     card::check_inside(device, p, (size_t)span * size_of(l.type), "a product");
 }
 
+/* What TF32 keeps of an f32: 10 bits of the mantissa. */
+double in_tf32(double x) {
+    float f = (float)x;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    u = (u + 0xfffu + (u >> 13 & 1u)) & ~0x1fffu;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
 /* op(X) [rows, cols] as f64, column after column. */
-std::vector<double> wide(const laid_out &l, const void *x, bool transposed, int64_t z) {
+std::vector<double> wide(const laid_out &l, const void *x, bool transposed, int64_t z,
+                         bool in_tf32_only) {
     const int64_t rows = (int64_t)(transposed ? l.cols : l.rows),
                   cols = (int64_t)(transposed ? l.rows : l.cols);
     std::vector<double> out((size_t)(rows * cols));
@@ -201,6 +214,8 @@ std::vector<double> wide(const laid_out &l, const void *x, bool transposed, int6
         for (int64_t i = 0; i < rows; i++)
             out[(size_t)(j * rows + i)] =
                 value(l.type, x, z * l.stride + (transposed ? i * l.ld + j : j * l.ld + i));
+    if (in_tf32_only)
+        for (double &v : out) v = in_tf32(v);
     return out;
 }
 
@@ -210,12 +225,13 @@ void multiply(const problem &p, int device, double alpha, const void *a, const v
     look(device, p.b, b);
     look(device, p.c, c);
     const bool biased = p.d.epilogue == CUBLASLT_EPILOGUE_BIAS;
+    const bool tf32 = p.d.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
     if (biased)
-        card::check_inside(device, p.d.bias, (size_t)p.m * size_of(p.a.type), "a product's bias");
+        card::check_inside(device, p.d.bias, (size_t)p.m * size_of(p.c.type), "a product's bias");
     std::vector<double> column((size_t)p.m);
     for (int64_t z = 0; z < p.c.batch; z++) {
-        const std::vector<double> x = wide(p.a, a, p.d.a != CUBLAS_OP_N, z),
-                                  y = wide(p.b, b, p.d.b != CUBLAS_OP_N, z);
+        const std::vector<double> x = wide(p.a, a, p.d.a != CUBLAS_OP_N, z, tf32),
+                                  y = wide(p.b, b, p.d.b != CUBLAS_OP_N, z, tf32);
         for (int64_t j = 0; j < p.n; j++) {
             std::fill(column.begin(), column.end(), 0.0);
             for (int64_t k = 0; k < p.k; k++) {
@@ -226,7 +242,7 @@ void multiply(const problem &p, int device, double alpha, const void *a, const v
                 const int64_t at = z * p.c.stride + j * p.c.ld + i;
                 double v = alpha * column[(size_t)i];
                 if (beta != 0) v += beta * value(p.c.type, c, at); /* else C is not read */
-                if (biased) v += value(p.a.type, p.d.bias, i);
+                if (biased) v += value(p.c.type, p.d.bias, i);
                 put(p.c.type, c, at, v);
             }
         }

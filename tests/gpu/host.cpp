@@ -34,6 +34,7 @@ extern "C" sqn_status sqn_cuda_write(void *device, const void *host, size_t byte
 static thread_local int64_t launches;
 extern "C" void sqn_cuda_count_launch(void) { launches++; }
 extern "C" int64_t sqn_cuda_launch_count(void) { return launches; }
+extern "C" void sqn_cuda_count_plain(void) {}
 static int capability = 90;
 extern "C" int sqn_cuda_capability(void) { return capability; }
 extern "C" void sqn_cuda_capability_limit(int most) { capability = most < 90 ? most : 90; }
@@ -86,7 +87,7 @@ extern "C" sqn_status sqn_cuda_gemm(const sqn_gemm *g, void *stream) {
                                 z * g->a_batch + (g->trans_a ? i * g->lda + k : k * g->lda + i)) *
                         element(g->dtype, g->b,
                                 z * g->b_batch + (g->trans_b ? k * g->ldb + j : j * g->ldb + k));
-                if (g->bias) sum += element(g->dtype, g->bias, i);
+                if (g->bias) sum += element(g->c_dtype, g->bias, i);
                 if (g->c_dtype == SQN_F64)
                     ((double *)g->c)[at] = sum;
                 else if (g->c_dtype == SQN_F32)

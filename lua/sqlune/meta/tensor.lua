@@ -178,9 +178,21 @@ function tensor.tensor_memory(reset, device) end
 ---@return { name: string, description?: string, total_bytes?: integer, free_bytes?: integer, capability?: string }[]
 function tensor.devices() end
 
----What this thread asked of cards so far: kernels and products launched, copies to a card, memory set to zero, copies
----begun by fetch(), and how often the host waited.
----@return { launches: integer, uploads: integer, zeros: integer, fetches: integer, waits: integer }
+---Lets cards multiply f32 in TF32, with 10 bits of mantissa, from now on and in all threads. Off at first; the cpu takes
+---no notice.
+---@param allowed boolean
+function tensor.allow_tf32(allowed) end
+
+---@class sqlune.DeviceCounts
+---@field launches integer       kernels and products
+---@field plain_products integer products among them that the library refused and a slow kernel did
+---@field uploads integer        copies to a card
+---@field zeros integer          memory set to zero
+---@field fetches integer        copies begun by fetch()
+---@field waits integer          how often the host waited
+
+---What this thread asked of cards so far.
+---@return sqlune.DeviceCounts
 function tensor.device_counts() end
 
 ---Waits until all that was asked of a device is done. Reading a number of a tensor waits by itself.
