@@ -125,15 +125,15 @@ typedef struct sqn_k_softmax_grad {
     void *dx;
     int log;
 } sqn_k_softmax_grad;
-typedef struct sqn_k_gather_rows { /* y[i, :] = x[index[i], :]; index in [0, x_rows) was checked by
-                                      the caller */
-    int64_t rows, row_bytes;
+typedef struct sqn_k_gather_rows { /* y[i, :] = x[index[i], :]; 0 where there is no such row */
+    int64_t rows, row_bytes, x_rows;
     const void *x;
     const int64_t *index;
     void *y;
 } sqn_k_gather_rows;
-typedef struct sqn_k_scatter_rows { /* y[index[i], :] (+)= x[i, :]; equal indexes are added in order
-                                       of i */
+typedef struct sqn_k_scatter_rows { /* y[index[i], :] (+)= x[i, :]; i without such a row is passed
+                                       over; equal indexes: the last is set, and the sum has an
+                                       order that depends on the sizes alone */
     sqn_dtype dtype, y_dtype;       /* also I64; y_dtype is dtype or, for BF16, F32 */
     int64_t rows, n, y_rows;
     const void *x;

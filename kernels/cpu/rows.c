@@ -1,14 +1,21 @@
 /* Rows by index. Scatter with addition is deterministic: each thread owns a range of columns and
  * takes the rows in order. */
+#include <stdbool.h>
+
 #include "kernels/cpu/float.h"
+
+static bool is_row(int64_t index, int64_t rows) { return index >= 0 && index < rows; }
 
 sqn_status sqn_cpu_gather_rows(const sqn_k_gather_rows *a, void *stream) {
     (void)stream;
     size_t bytes = (size_t)a->row_bytes;
 #pragma omp parallel for schedule(static) if (a->rows * a->row_bytes > 65536)
     for (int64_t i = 0; i < a->rows; i++)
-        memcpy((char *)a->y + (size_t)i * bytes, (const char *)a->x + (size_t)a->index[i] * bytes,
-               bytes);
+        if (is_row(a->index[i], a->x_rows))
+            memcpy((char *)a->y + (size_t)i * bytes,
+                   (const char *)a->x + (size_t)a->index[i] * bytes, bytes);
+        else
+            memset((char *)a->y + (size_t)i * bytes, 0, bytes);
     return SQN_OK;
 }
 
@@ -23,6 +30,7 @@ enum { COLUMNS = 64 };
                                                                                       b++) {      \
             int64_t c0 = b * COLUMNS, c1 = c0 + COLUMNS < a->n ? c0 + COLUMNS : a->n;             \
             for (int64_t i = 0; i < a->rows; i++) {                                               \
+                if (!is_row(a->index[i], a->y_rows)) continue;                                    \
                 const FT *x = (const FT *)a->x + i * a->n;                                        \
                 TT *y = (TT *)a->y + a->index[i] * a->n;                                          \
                 for (int64_t c = c0; c < c1; c++)                                                 \

@@ -1,17 +1,23 @@
-/* Rows by index. Equal indexes of a scatter are taken in order, without atomics: the block of the
- * first row of each index does all of them. */
+/* Rows by index. Equal indexes of a scatter have a fixed order, without atomics: the block of the
+ * first row of each index does all of them, or, where y is small, each number of y has a block. */
 #include "kernels/cuda/pack.cuh"
 
 namespace sqn {
 __device__ __forceinline__ int64_t load(int64_t v) { return v; }
 __device__ __forceinline__ void store(int64_t *p, int64_t v) { *p = v; }
 
+__device__ __forceinline__ bool is_row(int64_t index, int64_t rows) {
+    return index >= 0 && index < rows;
+}
+
 template <class P> __global__ void gather_kernel(sqn_k_gather_rows a, previous before) {
     before.wait_then_let_next_start();
     const int64_t n = a.row_bytes / (int64_t)sizeof(P), total = a.rows * n;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
-    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step)
-        ((P *)a.y)[i] = ((const P *)a.x)[a.index[i / n] * n + i % n];
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step) {
+        const int64_t from = a.index[i / n];
+        ((P *)a.y)[i] = is_row(from, a.x_rows) ? ((const P *)a.x)[from * n + i % n] : P{};
+    }
 }
 
 /* True in every thread if index[i] does not occur before place i. */
@@ -34,7 +40,7 @@ template <class F, class T> __global__ void scatter_kernel(sqn_k_scatter_rows a,
     SQN_SHARED(unsigned, found, 32);
     const int warps = (int)(blockDim.x >> 5);
     for (int64_t i = blockIdx.x; i < a.rows; i += gridDim.x) {
-        if (!is_first(a.index, i)) continue;
+        if (!is_row(a.index[i], a.y_rows) || !is_first(a.index, i)) continue;
         const int64_t wanted = a.index[i];
         T *y = (T *)a.y + wanted * a.n;
         for (int64_t j0 = i; j0 < a.rows; j0 += blockDim.x) {
@@ -54,7 +60,28 @@ template <class F, class T> __global__ void scatter_kernel(sqn_k_scatter_rows a,
     }
 }
 
+/* A block for each number of y: it looks at every index. */
+template <class F, class T>
+__global__ void scatter_few_kernel(sqn_k_scatter_rows a, previous before) {
+    before.wait_then_let_next_start();
+    const int64_t row = (int64_t)blockIdx.x / a.n, c = (int64_t)blockIdx.x % a.n;
+    acc<T> sum = 0;
+    for (int64_t i = threadIdx.x; i < a.rows; i += blockDim.x)
+        if (a.index[i] == row) sum += load(((const F *)a.x)[i * a.n + c]);
+    sum = block_reduce(sum, plus(), acc<T>(0));
+    T *y = (T *)a.y + row * a.n + c;
+    if (threadIdx.x == 0) store(y, load(*y) + sum);
+}
+
 template <class F, class T> sqn_status scatter(const sqn_k_scatter_rows *a, void *stream) {
+    if constexpr (!std::is_same_v<F, int64_t>) {
+        /* is_first() looks at rows^2 / 2 indexes, a block for each number at rows y_rows n. */
+        if (a->add && a->y_rows * a->n <= a->rows / 2) {
+            auto few = scatter_few_kernel<F, T>;
+            SQN_LAUNCH_DEPENDENT(few, (unsigned)(a->y_rows * a->n), 256, 0, stream, *a);
+            return sqn_cuda_launched();
+        }
+    }
     auto run = scatter_kernel<F, T>;
     SQN_LAUNCH_DEPENDENT(run, grid_for(a->rows, 1), 256, 0, stream, *a);
     return sqn_cuda_launched();

@@ -8,6 +8,7 @@ local checkpoint = require "sqlune.momq.checkpoint"
 local config = require "sqlune.momq.config"
 local layers = require "sqlune.momq.layer"
 local losses = require "sqlune.momq.losses"
+local routes_of = require "sqlune.momq.routes"
 local statistics = require "sqlune.momq.statistics"
 local fs, json = sq.fs, sq.json
 
@@ -374,18 +375,20 @@ function Adapter:losses(at, batch, counts)
   end
   if parts.dialect_loss then loss = parts.dialect_loss * c.dialect_router_loss_coef + loss end
   if parts.balance_loss then loss = parts.balance_loss * c.router_aux_loss_coef + loss end
-  for key, x in pairs(parts) do self.sums[key] = (self.sums[key] or 0) + x:item() end
-  self.statistics:add(routes, all)
-  for _, route in ipairs(routes) do
-    for _, x in ipairs(route.tensors) do x:close() end
+  for key, x in pairs(parts) do
+    self.sums[key] = self.sums[key] or sq.zeros({}, { dtype = "f64", device = x.device }):keep()
+    self.sums[key]:add_(x)
   end
+  self.statistics:add(routes, all)
+  routes_of.close(routes)
   at.routes = nil
   return loss, parts
 end
 
----The losses of the step so far, for its log, and the statistics since they were last asked for.
+---The losses of the step so far, and the statistics since they were last asked for, as Run:log takes them: tensors,
+---which are the caller's now, and a function that waits for its values.
 ---@param with_statistics boolean
----@return {dialect_loss?: number, balance_loss?: number, router?: table}
+---@return {dialect_loss?: userdata, balance_loss?: userdata, router?: fun(): table}
 function Adapter:log(with_statistics)
   local entry = self.sums
   self.sums = {}

@@ -86,6 +86,13 @@ sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_
     return NULL;
 }
 
+sqn_tensor *sqn_op_guarded_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also,
+                                 int device, sqn_err *e) {
+    if (device != SQN_CPU && x->dtype == SQN_I64 && sqn_tensor_device(x) == device)
+        return sqn_tensor_as(x, SQN_I64, e);
+    return sqn_op_index(c, x, limit, also, device, e);
+}
+
 sqn_status sqn_op_affine_into(const char *name, const sqn_tensor *x, double alpha, double beta,
                               const sqn_tensor *factor, sqn_tensor *y, sqn_err *e) {
     sqn_k_map k = {.op = SQN_MAP_AFFINE,

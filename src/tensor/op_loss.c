@@ -71,9 +71,9 @@ static sqn_tensor *rows_at(const char *name, const sqn_tensor *x, const sqn_tens
     int64_t shape[2] = {place->shape[0], x->shape[1]};
     sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, 2, shape, e);
     if (y == NULL) return NULL;
-    sqn_k_gather_rows k = {shape[0], shape[1] * (int64_t)sqn_dtype_size(x->dtype),
-                           sqn_tensor_data(x), sqn_tensor_data_on(place, sqn_tensor_device(x)),
-                           sqn_tensor_data(y)};
+    sqn_k_gather_rows k = {
+        shape[0],           shape[1] * (int64_t)sqn_dtype_size(x->dtype),    x->shape[0],
+        sqn_tensor_data(x), sqn_tensor_data_on(place, sqn_tensor_device(x)), sqn_tensor_data(y)};
     if (sqn_kernel_result(sqn_tensor_kernels(x)->gather_rows(&k, NULL), name, x, e) == SQN_OK)
         return y;
     sqn_tensor_release(y);

@@ -117,16 +117,6 @@ static sqn_status check(sqn_call *c, sqn_tensor *const in[5], const sqn_tensor *
     return SQN_OK;
 }
 
-/* +1: i64, contiguous. A router's choice on a card stays there: the host would have to wait for it,
- * and the kernel passes over ids that no expert has. */
-static sqn_tensor *expert_ids(sqn_call *c, const sqn_tensor *x, int64_t experts, sqn_err *e) {
-    sqn_tensor *ids = c->arg[3].t;
-    if (ids->dtype == SQN_I64 && sqn_tensor_device(ids) != SQN_CPU &&
-        sqn_tensor_device(ids) == sqn_tensor_device(x))
-        return sqn_tensor_as(ids, SQN_I64, e);
-    return sqn_op_index(c, ids, experts, -1, sqn_tensor_device(x), e);
-}
-
 /* Places by expert on x's device, owned; *pairs: how many have one, or at most have one. */
 static sqn_status group(sqn_call *c, const sqn_tensor *x, const sqn_tensor *index, int64_t experts,
                         sqn_tensor **order, sqn_tensor **start, int64_t *pairs, sqn_err *e) {
@@ -162,7 +152,8 @@ sqn_status sqn_op_moe_lora(sqn_call *c, sqn_err *e) {
     sqn_status status = SQN_NOMEM;
     for (int i = 0; i < 4; i++)
         if ((use[i] = sqn_tensor_as(in[i], in[i]->dtype, e)) == NULL) goto fail;
-    if ((index = expert_ids(c, in[0], in[1]->shape[0], e)) == NULL) {
+    if ((index = sqn_op_guarded_index(c, c->arg[3].t, in[1]->shape[0], -1, sqn_tensor_device(in[0]),
+                                      e)) == NULL) {
         status = e->code;
         goto fail;
     }

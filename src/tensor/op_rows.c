@@ -31,8 +31,11 @@ static sqn_tensor *gathered(const char *name, sqn_tensor *x, const sqn_tensor *i
     memcpy(shape + lead, x->shape + 1, (size_t)(x->ndim - 1) * sizeof *shape);
     sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, ndim, shape, e);
     if (y == NULL) return NULL;
-    sqn_k_gather_rows k = {sqn_tensor_numel(index), row_size(x) * (int64_t)sqn_dtype_size(x->dtype),
-                           sqn_tensor_data(x), sqn_tensor_data_on(index, sqn_tensor_device(x)),
+    sqn_k_gather_rows k = {sqn_tensor_numel(index),
+                           row_size(x) * (int64_t)sqn_dtype_size(x->dtype),
+                           x->shape[0],
+                           sqn_tensor_data(x),
+                           sqn_tensor_data_on(index, sqn_tensor_device(x)),
                            sqn_tensor_data(y)};
     if (sqn_kernel_result(sqn_tensor_kernels(x)->gather_rows(&k, NULL), name, x, e) == SQN_OK)
         return y;
@@ -55,30 +58,18 @@ static sqn_status scatter(const char *name, const sqn_tensor *x, const sqn_tenso
     return sqn_kernel_result(sqn_tensor_kernels(x)->scatter_rows(&k, NULL), name, x, e);
 }
 
-/* The rows of d whose index is not `padding`, and their indexes; owned. */
-static sqn_status without_padding(const char *name, sqn_tensor *d, const sqn_tensor *index,
-                                  int64_t padding, sqn_tensor **rows, sqn_tensor **kept,
-                                  sqn_err *e) {
-    const int64_t *v = sqn_tensor_data(index);
-    int64_t n = sqn_tensor_numel(index), count = 0, flat[2] = {n, 0};
-    for (int64_t i = 0; i < n; i++) count += v[i] != padding;
-    flat[1] = n ? sqn_tensor_numel(d) / n : 0;
-    sqn_tensor *place = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &count, e);
-    sqn_tensor *matrix = sqn_tensor_view(d, 2, flat, NULL, d->offset, e);
-    *kept = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &count, e);
-    if (place != NULL && matrix != NULL && *kept != NULL) {
-        for (int64_t i = 0, at = 0; i < n; i++) {
-            if (v[i] == padding) continue;
-            ((int64_t *)sqn_tensor_data(place))[at] = i;
-            ((int64_t *)sqn_tensor_data(*kept))[at++] = v[i];
-        }
-        if (sqn_tensor_mirror(place, sqn_tensor_device(d), e) == SQN_OK &&
-            sqn_tensor_mirror(*kept, sqn_tensor_device(d), e) == SQN_OK)
-            *rows = gathered(name, matrix, place, 1, &count, e);
-    }
-    sqn_tensor_release(matrix);
-    sqn_tensor_release(place);
-    return *rows ? SQN_OK : SQN_NOMEM;
+/* +1: the index with -1, which a scatter passes over, in the place of `padding`; on the host with a
+ * mirror on `device`. */
+static sqn_tensor *without_padding(const sqn_tensor *index, int64_t padding, int device,
+                                   sqn_err *e) {
+    const int64_t *from = sqn_tensor_data(index), n = sqn_tensor_numel(index);
+    sqn_tensor *kept = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
+    if (kept == NULL) return NULL;
+    int64_t *to = sqn_tensor_data(kept);
+    for (int64_t i = 0; i < n; i++) to[i] = from[i] == padding ? -1 : from[i];
+    if (sqn_tensor_mirror(kept, device, e) == SQN_OK) return kept;
+    sqn_tensor_release(kept);
+    return NULL;
 }
 
 /* saved[0]: index; i: shape of x; f: its dimensions, padding row. Adds straight into a leaf's
@@ -96,12 +87,11 @@ static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
         SQN_TRY(sqn_tensor_clear(grad, e));
     }
     if (n->f[1] < 0) return scatter(n->op, dout[0], n->saved[0], grad, true, e);
-    sqn_tensor *rows = NULL, *kept = NULL;
-    sqn_status status =
-        without_padding(n->op, dout[0], n->saved[0], (int64_t)n->f[1], &rows, &kept, e);
-    if (status == SQN_OK) status = scatter(n->op, rows, kept, grad, true, e);
+    sqn_tensor *kept =
+        without_padding(n->saved[0], (int64_t)n->f[1], sqn_tensor_device(dout[0]), e);
+    if (kept == NULL) return SQN_NOMEM;
+    sqn_status status = scatter(n->op, dout[0], kept, grad, true, e);
     sqn_tensor_release(kept);
-    sqn_tensor_release(rows);
     return status;
 }
 
@@ -112,9 +102,11 @@ static sqn_status gather(sqn_call *c, sqn_tensor *x0, sqn_tensor *ids, int64_t p
     if (x0->ndim < 1) return sqn_op_fail(c, e, "rows of a single number");
     sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
     sqn_status status = e->code ? e->code : SQN_MISUSE;
-    if (x == NULL ||
-        (index = sqn_op_index(c, ids, x->shape[0], 0, sqn_tensor_device(x), e)) == NULL)
-        goto fail;
+    if (x == NULL) goto fail;
+    /* Backward looks for a padding row on the host. */
+    index = (padding < 0 ? sqn_op_guarded_index : sqn_op_index)(c, ids, x->shape[0], 0,
+                                                                sqn_tensor_device(x), e);
+    if (index == NULL) goto fail;
     y = gathered(c->name, x, index, ids->ndim, ids->shape, e);
     if (y == NULL) goto fail;
     SQN_GOTO(sqn_node_new(&node, c->name, gather_back, 1, &x0, e));
@@ -158,7 +150,8 @@ sqn_status sqn_op_scatter_rows(sqn_call *c, sqn_err *e) {
     sqn_tensor *x = sqn_tensor_as(x0, x0->dtype, e);
     sqn_status status = SQN_MISUSE;
     if (x == NULL ||
-        (index = sqn_op_index(c, c->arg[1].t, shape[0], 0, sqn_tensor_device(x), e)) == NULL ||
+        (index = sqn_op_guarded_index(c, c->arg[1].t, shape[0], 0, sqn_tensor_device(x), e)) ==
+            NULL ||
         (y = sqn_tensor_zeros(sqn_tensor_device(x), x->dtype, x->ndim, shape, e)) == NULL)
         goto fail;
     SQN_GOTO(scatter(c->name, x, index, y, true, e));
@@ -179,7 +172,8 @@ sqn_status sqn_op_write_rows_(sqn_call *c, sqn_err *e) {
         return sqn_op_fail(c, e, "%s does not fit into %s", sqn_tensor_describe(c->arg[2].t, s),
                            sqn_tensor_describe(x, t));
     sqn_status status = SQN_MISUSE;
-    if ((index = sqn_op_index(c, c->arg[1].t, x->shape[0], 0, sqn_tensor_device(x), e)) == NULL ||
+    if ((index = sqn_op_guarded_index(c, c->arg[1].t, x->shape[0], 0, sqn_tensor_device(x), e)) ==
+            NULL ||
         (rows = sqn_tensor_as(c->arg[2].t, x->dtype, e)) == NULL)
         goto fail;
     SQN_GOTO(scatter(c->name, rows, index, x, false, e));

@@ -66,6 +66,11 @@ sqn_dtype sqn_accumulator(sqn_dtype t); /* f64 for f64, else f32 */
  * `also` (say -100). In a recording i64 of that device stays there, and nobody looks at it. */
 sqn_tensor *sqn_op_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also, int device,
                          sqn_err *e);
+/* The same for kernels that pass over what is not below limit: i64 of `device`, a card, stays there
+ * in a recording or not. An operator made it there, and to look at it the host would have to wait.
+ */
+sqn_tensor *sqn_op_guarded_index(const sqn_call *c, sqn_tensor *x, int64_t limit, int64_t also,
+                                 int device, sqn_err *e);
 /* y = alpha factor x + beta, contiguous; factor: one number of x's accumulator type on its device,
  * or NULL for 1. y may be x. */
 sqn_status sqn_op_affine_into(const char *name, const sqn_tensor *x, double alpha, double beta,

@@ -154,7 +154,7 @@ local function routed(to)
       experts:losses(at, batch, experts:counts { batch })
     end
   end)
-  return experts.statistics:take()
+  return experts.statistics:take()()
 end
 
 ---Mean and 95% interval in percent of a list of numbers, one a question: questions are what is drawn.

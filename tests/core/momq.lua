@@ -209,6 +209,7 @@ return {
             (loss + extra):backward()
           end
           found.log, found.random = adapter:log(true), sq.random_state(state)
+          for key, x in pairs(found.log) do found.log[key] = key == "router" and x() or x:item() end
           local names = adapter:names()
           for i, x in ipairs(adapter:parameters()) do found[names[i]] = x.grad and x.grad:totable() or "none" end
           return found
@@ -227,7 +228,7 @@ return {
     local batch, at = batch_of(prompts, { 0, 1, 2 }), momq.context()
     model:loss_sum(batch, { at = at })
     adapter:losses(at, batch, adapter:counts { batch })
-    local s = adapter.statistics:take()
+    local s = adapter.statistics:take()()
     t.eq(#s.load_by_dialect, 3)
     t.eq(#s.load_by_layer, 2)
     for _, list in ipairs { s.load_by_dialect[1], s.load_by_layer[2] } do

@@ -73,13 +73,35 @@ local cases = {
     local index = sq.tensor({ 2, 0 }, { dtype = "i64" })
     for _, device in ipairs { "cpu", "cuda:0" } do
       t.eq(ops.gather_rows(x, index:to(device)):totable(), { { 5, 6 }, { 1, 2 } }, device)
-      t.fails(function() ops.gather_rows(x, sq.tensor({ 3 }, { dtype = "i64", device = device })) end,
-        "index 3 %(place 1%) is not below 3")
+    end
+    for _, list in ipairs { { 3 }, { -1 } } do
+      for _, how in ipairs { { dtype = "i64" }, { dtype = "i32", device = "cuda:0" } } do
+        t.fails(function() ops.gather_rows(x, sq.tensor(list, how)) end, "place 1%) is not below 3")
+      end
     end
     index:fill_(1) -- the card's copy of it is made anew
     t.eq(ops.gather_rows(x, index):totable(), { { 3, 4 }, { 3, 4 } })
     t.eq(ops.write_rows_(x, index:narrow(1, 1, 1), sq.tensor({ { 9, 9 } }, { device = "cuda:0" })):totable(),
       { { 1, 2 }, { 9, 9 }, { 5, 6 } })
+  end,
+
+  ["an index on the card: what is no row is passed over, without a wait"] = function()
+    local rows = { { 1, 2 }, { 3, 4 }, { 5, 6 } }
+    local x = sq.tensor(rows, { device = "cuda:0", requires_grad = true })
+    local index = sq.tensor({ 2, 3, 0, -1, 1 << 40, 2 }, { dtype = "i64", device = "cuda:0" })
+    local wait = sq.device_counts().waits
+    local y = ops.gather_rows(x, index)
+    local z = ops.scatter_rows(y + 1, index, 3)
+    local written = ops.write_rows_(x:detach() * 0, index, y)
+    ops.sum(z):backward()
+    t.eq(sq.device_counts().waits, wait)
+    t.eq(y:totable(), { { 5, 6 }, { 0, 0 }, { 1, 2 }, { 0, 0 }, { 0, 0 }, { 5, 6 } })
+    t.eq(z:totable(), { { 2, 3 }, { 0, 0 }, { 12, 14 } })
+    t.eq(written:totable(), { { 1, 2 }, { 0, 0 }, { 5, 6 } })
+    t.eq(x.grad:totable(), { { 1, 1 }, { 0, 0 }, { 2, 2 } })
+    t.eq(ops.embedding(index, x):totable(), y:totable())
+    local many = sq.tensor({ 0, 1, 0, 2, 1, 0, 5, 0 }, { dtype = "i64", device = "cuda:0" })
+    t.eq(ops.scatter_rows(sq.ones({ 8 }, { device = "cuda:0" }), many, 3):totable(), { 4, 2, 1 })
   end,
 
   ["experts' ids on the card: what no expert has is none"] = function()

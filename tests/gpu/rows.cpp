@@ -53,13 +53,19 @@ void softmax(sqn_dtype dtype) {
         }
 }
 
+/* Indexes of `below` rows, -1 and `below`, which nobody has. */
+values some_rows(int64_t n, int64_t below) {
+    std::vector<int64_t> list;
+    for (int64_t i = 0; i < n; i++) list.push_back(choose(below + 2) - 1);
+    return values::of(list);
+}
+
 void gather(sqn_dtype dtype) {
     for (int64_t n : {1, 8, 37}) {
-        values x = values::floats(dtype, 11 * n), index = values::integers(SQN_I64, 20, 11);
-        values y(dtype, 20 * n);
+        values x = values::floats(dtype, 11 * n), index = some_rows(20, 11), y(dtype, 20 * n);
         int64_t bytes = n * (int64_t)sqn_dtype_size(dtype);
-        sqn_k_gather_rows a = {20, bytes, x.at(), index.ids(), y.at()};
-        sqn_k_gather_rows r = {20, n * 8, x.cpu(), (int64_t *)index.cpu(), y.cpu()};
+        sqn_k_gather_rows a = {20, bytes, 11, x.at(), index.ids(), y.at()};
+        sqn_k_gather_rows r = {20, n * 8, 11, x.cpu(), (int64_t *)index.cpu(), y.cpu()};
         check(sqn_cpu_gather_rows(&r, nullptr), "cpu");
         check(sqn_cuda_gather_rows(&a, nullptr), "cuda");
         y.expect("y");
@@ -67,20 +73,21 @@ void gather(sqn_dtype dtype) {
 }
 
 void scatter(sqn_dtype dtype) {
-    for (int add : {0, 1})
-        for (int64_t rows : {1, 40, 600}) {
-            const int64_t n = 21, y_rows = 30;
-            values x = values::floats(dtype, rows * n),
-                   index = values::integers(SQN_I64, rows, y_rows);
-            values y = values::floats(dtype == SQN_BF16 ? SQN_F32 : dtype, y_rows * n);
-            sqn_k_scatter_rows a = {dtype,  y.dtype,     rows,   n,  y_rows,
-                                    x.at(), index.ids(), y.at(), add};
-            sqn_k_scatter_rows r = {
-                SQN_F64, SQN_F64, rows, n, y_rows, x.cpu(), (int64_t *)index.cpu(), y.cpu(), add};
-            check(sqn_cpu_scatter_rows(&r, nullptr), "cpu");
-            check(sqn_cuda_scatter_rows(&a, nullptr), "cuda");
-            y.expect("y", dtype == SQN_F16 ? 20 : 4); /* f16 rounds after every addition */
-        }
+    const int64_t sizes[][2] = {{30, 21}, {5, 3}}; /* of y; into the second many rows fall */
+    for (auto &[y_rows, n] : sizes)
+        for (int add : {0, 1})
+            for (int64_t rows : {1, 40, 600}) {
+                values x = values::floats(dtype, rows * n), index = some_rows(rows, y_rows);
+                values y = values::floats(dtype == SQN_BF16 ? SQN_F32 : dtype, y_rows * n);
+                sqn_k_scatter_rows a = {dtype,  y.dtype,     rows,   n,  y_rows,
+                                        x.at(), index.ids(), y.at(), add};
+                sqn_k_scatter_rows r = {
+                    SQN_F64, SQN_F64, rows, n, y_rows, x.cpu(), (int64_t *)index.cpu(),
+                    y.cpu(), add};
+                check(sqn_cpu_scatter_rows(&r, nullptr), "cpu");
+                check(sqn_cuda_scatter_rows(&a, nullptr), "cuda");
+                y.expect("y", dtype == SQN_F16 ? 20 : 4); /* f16 rounds after every addition */
+            }
 }
 
 void rms_norm(sqn_dtype dtype) {

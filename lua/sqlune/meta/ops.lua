@@ -263,13 +263,14 @@ function ops.log_softmax(x) end
 ---@return sqlune.Tensor
 function ops.cat(list, dim) end
 
----x[index[i], ...]; index i64 from 0.
+---x[index[i], ...]; index i64 from 0; one that lies on x's card is not checked: zeros where there is no such row.
 ---@param x sqlune.Tensor
 ---@param index sqlune.Tensor
 ---@return sqlune.Tensor
 function ops.gather_rows(x, index) end
 
----Zeros [rows, ...] with x[i] added at index[i].
+---Zeros [rows, ...] with x[i] added at index[i]; an index on x's card is not checked: what is not below rows is
+---passed over.
 ---@param x sqlune.Tensor
 ---@param index sqlune.Tensor
 ---@param rows integer
@@ -429,7 +430,8 @@ function ops.sample(logits, temperature, top_k, top_p, repetition_penalty, seed,
 ---@return sqlune.Tensor
 function ops.probabilities(logits, temperature, top_k, top_p, repetition_penalty, seen, seen_rows) end
 
----x[index[i], ...] = rows[i, ...], in place; gives x.
+---x[index[i], ...] = rows[i, ...], in place; gives x; an index on x's card is not checked: what x has not is passed
+---over.
 ---@param x sqlune.Tensor
 ---@param index sqlune.Tensor
 ---@param rows sqlune.Tensor

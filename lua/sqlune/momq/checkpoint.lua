@@ -2,6 +2,7 @@
 --
 -- A checkpoint's inside runs twice, both times off the model's tape. So what the routers' losses read leaves it as one
 -- more result, and the routes that count are those of the first run, with these tensors in place of its own.
+local routes_of = require "sqlune.momq.routes"
 local sq = require "sqlune"
 local ops = sq.ops
 
@@ -18,12 +19,6 @@ local function flat_of(routes)
     end
   end
   return #list > 0 and ops.cat(list) or nil
-end
-
-local function close(routes)
-  for _, route in ipairs(routes) do
-    for _, x in ipairs(route.tensors) do x:close() end
-  end
 end
 
 ---Puts the tensors of `flat`, which are on the tape, into the routes of the run that made them.
@@ -64,7 +59,7 @@ function M.run(run, ...)
       results.n = results.n + 1
       results[results.n] = flat
     end
-    if routes then close(own.routes) else routes = own.routes end
+    if routes then routes_of.close(own.routes) else routes = own.routes end
     return table.unpack(results, 1, results.n)
   end
   local results = table.pack(sq.checkpoint(inside, ...))

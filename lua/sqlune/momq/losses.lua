@@ -2,6 +2,7 @@
 --
 -- Rules: means are over what the caller counts, so that accumulated batches add up to the mean of the whole step; what
 -- only counts (shares of tokens) has no gradient.
+local stacked = require("sqlune.momq.routes").stacked
 local sq = require "sqlune"
 local ops = sq.ops
 
@@ -27,15 +28,12 @@ end
 ---@param labels userdata  [N] i64: the dialect of each prompt token, -100: none
 ---@param count integer    labelled tokens of the whole step
 ---@param smooth number
----@return userdata?
+---@return userdata? nil: no token is labelled
 function M.dialect_of_tokens(routes, labels, count, smooth)
   if count == 0 then return nil end
-  local total
-  for _, route in ipairs(routes) do
-    local part = cross_entropy(route.u, labels, smooth)
-    total = total and total + part or part
-  end
-  return total and total / (count * #routes)
+  local u, L, N = stacked(routes, "u"), #routes, labels:size(1)
+  local repeated = labels:reshape { 1, N }:expand { L, N }:reshape { -1 }
+  return cross_entropy(u:reshape { L * N, -1 }, repeated, smooth) / (count * L)
 end
 
 ---Compat: the cross entropy of each row's logits, averaged over layers and then over all positions of the row.
@@ -46,24 +44,19 @@ end
 ---@param smooth number
 ---@return userdata?         nil where a row has no dialect: then none has a loss
 function M.dialect_of_rows(routes, starts, dialects, count, smooth)
-  local rows, width = #starts - 1, 0
+  local rows = #starts - 1
   for row = 1, rows do
     if dialects[row] < 0 then return nil end
   end
-  local total
-  for _, route in ipairs(routes) do
-    if route.u then
-      local u = route.u:to(wide_of(route.u))
-      total, width = total and total + u or u, width + 1
-    end
-  end
-  if not total then return nil end
+  if not routes[1].u then return nil end
+  local u = stacked(routes, "u")
+  local total = u:to(wide_of(u)):sum(1)
   local average = {}
   for row = 1, rows do
     average[row] = {}
     local n = starts[row + 1] - starts[row]
     for i = 1, starts[#starts] do
-      average[row][i] = i > starts[row] and i <= starts[row + 1] and 1 / (n * width) or 0
+      average[row][i] = i > starts[row] and i <= starts[row + 1] and 1 / (n * #routes) or 0
     end
   end
   local means = ops.matmul(sq.tensor(average, { dtype = total.dtype, device = total.device }), total)
@@ -77,15 +70,10 @@ end
 ---@param weights? userdata [rows of a layer] what each row counts; absent: 1
 ---@return userdata
 function M.balance_of_rows(routes, k, columns, weights)
-  local list, repeated = {}, {}
-  for i, route in ipairs(routes) do
-    list[i] = route.z:reshape { -1, columns }
-    repeated[i] = weights
-  end
-  local z = ops.cat(list)
+  local z = stacked(routes, "z"):reshape { -1, columns }
   local p = ops.softmax(z:to(wide_of(z)))
-  local rows = p:size(1)
-  local m = weights and ops.cat(repeated):to(p.dtype, p.device)
+  local rows, L = p:size(1), #routes
+  local m = weights and weights:to(p.dtype, p.device):reshape { 1, rows // L }:expand { L, rows // L }:reshape { -1 }
     or sq.ones({ rows }, { dtype = p.dtype, device = p.device })
   local total = m:sum()
   local f = sq.no_grad(function()
@@ -95,20 +83,28 @@ function M.balance_of_rows(routes, k, columns, weights)
   return ((p * m:reshape { rows, 1 }):sum(1) * f):sum() * columns / (total * total)
 end
 
----Sums of a route's choices by expert, as what a group's share of each token makes of them: counts and weights [D, n],
----and each group's load [D].
-local function loads(route, c)
-  local D, n, K = c.dialect_num, c.num_experts // c.dialect_num, c.num_experts_per_tok
-  local N, s = route.s:size(1), route.s
-  if route.top then -- hard: the token counts in its own group only
-    local ones = sq.ones({ N * K }, { dtype = s.dtype, device = s.device })
-    local counts = ops.scatter_rows(ones, route.ids:reshape { -1 }, D * n):reshape { D, n }
-    return counts, ops.scatter_rows(s, route.top, D), counts:sum(2) / K
+---Sums of the routes' choices by expert, as what a group's share of each token makes of them: counts and weights
+---[L, D, n], and each group's load [L, D].
+local function loads(routes, c)
+  local D, n, K, L = c.dialect_num, c.num_experts // c.dialect_num, c.num_experts_per_tok, #routes
+  local s = routes[1].s
+  local N = s:size(1)
+  local function counts_of(shares)
+    return stacked(routes, function(route)
+      return ops.scatter_rows(shares(route), route.ids:reshape { -1 }, D * n)
+    end):reshape { L, D, n }
   end
-  local o = route.p:detach()
-  local shares = o:reshape { N, D, 1 }:expand { N, D, K }:reshape { -1 }
-  local counts = ops.scatter_rows(shares, route.ids:reshape { -1 }, D * n):reshape { D, n }
-  return counts, (s * o:reshape { N, D, 1 }):sum(1), o:sum(1)
+  if routes[1].top then -- hard: the token counts in its own group only
+    local ones = sq.ones({ N * K }, { dtype = s.dtype, device = s.device })
+    local counts = counts_of(function() return ones end)
+    local sums = stacked(routes, function(route) return ops.scatter_rows(route.s, route.top, D) end)
+    return counts, sums, counts:sum(3) / K
+  end
+  local counts = counts_of(function(route)
+    return route.p:detach():reshape { N, D, 1 }:expand { N, D, K }:reshape { -1 }
+  end)
+  local o = sq.no_grad(stacked, routes, "p")
+  return counts, (stacked(routes, "s") * o:reshape { L, N, D, 1 }):sum(2), o:sum(2)
 end
 
 ---Paper: balance inside each group of each layer, groups by their load, mean over layers; 1 at perfect balance.
@@ -116,15 +112,11 @@ end
 ---@param c sqlune.momq.Config
 ---@return userdata
 function M.balance_in_groups(routes, c)
-  local n, K, total = c.num_experts // c.dialect_num, c.num_experts_per_tok, nil
-  for _, route in ipairs(routes) do
-    local counts, sums, load = loads(route, c)
-    local least = sq.full({ 1 }, 1e-30, { dtype = load.dtype, device = load.device })
-    local safe = ops.maximum(load, least) -- a group that nobody reached
-    local part = ((counts * sums):sum(2) / safe):sum() * n / (load:sum() * K)
-    total = total and total + part or part
-  end
-  return total / #routes
+  local n, K = c.num_experts // c.dialect_num, c.num_experts_per_tok
+  local counts, sums, load = loads(routes, c)
+  local least = sq.full({ 1 }, 1e-30, { dtype = load.dtype, device = load.device })
+  local safe = ops.maximum(load, least) -- a group that nobody reached
+  return (((counts * sums):sum(3) / safe):sum(2) * n / (load:sum(2) * K)):sum() / #routes
 end
 
 return M

@@ -1,0 +1,30 @@
+-- What the routers did in one forward: a list with a route for each layer, in the order of the layers (at.routes).
+--
+-- A route has `layer`, `tensors` (all of it that is a tensor, out of scopes) and by name, for N tokens: s, u, z, p, v
+-- (a router's probabilities and logits), ids, weights, taken (the choice), top. layer.lua says which of them when.
+local sq = require "sqlune"
+local ops = sq.ops
+
+local M = {}
+
+---One tensor [L, …] for all layers: operators behind it are launched once, not once a layer.
+---@param routes table[]
+---@param of string|fun(route: table): userdata  what of a route: its name, or made of it
+---@return userdata
+function M.stacked(routes, of)
+  local list = {}
+  for i, route in ipairs(routes) do
+    local x = type(of) == "string" and route[of] or of(route)
+    list[i] = x:reshape { 1, table.unpack(x.shape) }
+  end
+  return ops.cat(list)
+end
+
+---@param routes table[]
+function M.close(routes)
+  for _, route in ipairs(routes) do
+    for _, x in ipairs(route.tensors) do x:close() end
+  end
+end
+
+return M
