@@ -13,9 +13,12 @@ typedef struct item {
     int64_t id;
 } item;
 
-static int falling(const void *a, const void *b) { /* larger first, equal by id */
+/* Larger first, equal by id; NaN before all numbers. */
+static int falling(const void *a, const void *b) {
     const item *x = a, *y = b;
-    if (x->value != y->value) return x->value < y->value ? 1 : -1;
+    const int x_nan = x->value != x->value, y_nan = y->value != y->value;
+    if (x_nan != y_nan) return y_nan - x_nan;
+    if (!x_nan && x->value != y->value) return x->value < y->value ? 1 : -1;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 

@@ -195,9 +195,10 @@ inline unsigned grid_for(int64_t n, int64_t per_block) {
     return (unsigned)(blocks < 1 ? 1 : blocks > most_blocks ? most_blocks : blocks);
 }
 /* Threads for a row of n: a warp to 1024. */
+constexpr unsigned most_threads = 1024; /* the launch bound of who takes as many as these */
 inline unsigned threads_for(int64_t n) {
     unsigned t = 32;
-    while (t < 1024 && (int64_t)t * 4 < n) t *= 2;
+    while (t < most_threads && (int64_t)t * 4 < n) t *= 2;
     return t;
 }
 

@@ -20,7 +20,7 @@ void sqn_cuda_count_launch(void);    /* before each one, also of a product */
 int64_t sqn_cuda_launch_count(void); /* of this thread */
 void sqn_cuda_count_plain(void);     /* a product that the library refused */
 int64_t sqn_cuda_plain_count(void);
-sqn_status sqn_cuda_launched(void);  /* SQN_OK, or what the last launch failed with */
+sqn_status sqn_cuda_launched(void); /* SQN_OK, or what the last launch failed with */
 /* 10 times the compute capability of the current card (90: Hopper), or the limit if that is less:
  * tests look at what was written for older cards. */
 int sqn_cuda_capability(void);

@@ -21,15 +21,19 @@ template <class A> struct entry {
     A value;
     int64_t id; /* -1: none */
 };
-/* The larger, of equals the smaller id. */
+/* The larger one comes first, of equals the smaller id; NaN is larger than all numbers. */
+template <class A> __device__ bool comes_before(entry<A> a, entry<A> b) {
+    const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
+    if (a_nan != b_nan) return a_nan;
+    if (!a_nan && a.value != b.value) return a.value > b.value;
+    return a.id < b.id;
+}
 template <class A> __device__ entry<A> front(entry<A> a, entry<A> b) {
     if (a.id < 0) return b;
-    if (b.id < 0) return a;
-    if (a.value != b.value) return a.value > b.value ? a : b;
-    return a.id < b.id ? a : b;
+    return b.id < 0 || comes_before(a, b) ? a : b;
 }
 
-template <class T> __global__ void topk_kernel(sqn_k_topk a) {
+template <class T> __global__ void __launch_bounds__(most_threads) topk_kernel(sqn_k_topk a) {
     using A = acc<T>;
     SQN_SHARED(entry<A>, part, 33);
     const int lane = (int)(threadIdx.x & 31u), wid = (int)(threadIdx.x >> 5);
@@ -39,10 +43,8 @@ template <class T> __global__ void topk_kernel(sqn_k_topk a) {
         for (int64_t k = 0; k < a.k; k++) { /* the front of all that come behind the last one */
             entry<A> mine = {0, -1};
             for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x) {
-                entry<A> e = {load(x[i]), i};
-                bool behind =
-                    last.id < 0 || e.value < last.value || (e.value == last.value && i > last.id);
-                if (behind) mine = front(mine, e);
+                const entry<A> e = {load(x[i]), i};
+                if (last.id < 0 || comes_before(last, e)) mine = front(mine, e);
             }
             for (int bits = 16; bits > 0; bits >>= 1)
                 mine = front(mine, {__shfl_xor_sync(all_lanes, mine.value, bits),
@@ -61,7 +63,8 @@ template <class T> __global__ void topk_kernel(sqn_k_topk a) {
     }
 }
 
-template <class T> __global__ void topk_grad_kernel(sqn_k_topk_grad a) {
+template <class T>
+__global__ void __launch_bounds__(most_threads) topk_grad_kernel(sqn_k_topk_grad a) {
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
         T *dx = (T *)a.dx + r * a.n;
         for (int64_t i = threadIdx.x; i < a.n; i += blockDim.x) store(dx + i, 0);
@@ -280,7 +283,8 @@ struct sample_room {
 };
 
 template <class T>
-__global__ void sample_kernel(sqn_k_sample a, sample_room room, previous before) {
+__global__ void __launch_bounds__(most_threads)
+    sample_kernel(sqn_k_sample a, sample_room room, previous before) {
     before.wait_then_let_next_start();
     float *logit = room.row + blockIdx.x * a.n, *value = room.value + blockIdx.x * a.n;
     int *id = room.id + blockIdx.x * a.n;
@@ -303,7 +307,8 @@ __global__ void sample_kernel(sqn_k_sample a, sample_room room, previous before)
 }
 
 /* The likeliest id of rows that nothing changes, straight from the logits. */
-template <class T> __global__ void greedy_kernel(sqn_k_sample a, previous before) {
+template <class T>
+__global__ void __launch_bounds__(most_threads) greedy_kernel(sqn_k_sample a, previous before) {
     before.wait_then_let_next_start();
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
         const entry<float> top = largest((const T *)a.logits + r * a.n, a.n);

@@ -89,6 +89,9 @@ return {
     local values, places = sq.tensor({ { 1, 5, 3 }, { 2, 2, 0 } }):topk(2)
     t.eq(values:totable(), { { 5.0, 3.0 }, { 2.0, 2.0 } })
     t.eq(places:totable(), { { 1, 2 }, { 0, 1 } })
+    local nan = 0 / 0
+    t.eq(select(2, sq.tensor({ { 1, nan, 3, nan }, { nan, nan, nan, nan } }):topk(3)):totable(),
+      { { 1, 3, 2 }, { 0, 1, 2 } })
   end,
 
   ["printing"] = function()

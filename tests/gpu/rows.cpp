@@ -183,6 +183,13 @@ void topk(sqn_dtype dtype) {
     check(sqn_cuda_topk(&a, nullptr), "cuda");
     v.expect("values");
     at.expect("places");
+    std::vector<double> some(rows * n, 1.0); /* a row of numbers, one with two NaN, one of NaN */
+    some[n + 70] = some[n + 3] = NAN;
+    std::fill(some.begin() + 2 * n, some.end(), NAN);
+    x.set(some);
+    check(sqn_cpu_topk(&r, nullptr), "cpu");
+    check(sqn_cuda_topk(&a, nullptr), "cuda");
+    at.expect("places with NaN");
 }
 
 void topk_grad(sqn_dtype dtype) {

@@ -277,7 +277,7 @@ function ops.gather_rows(x, index) end
 ---@return sqlune.Tensor
 function ops.scatter_rows(x, index, rows) end
 
----The k largest of each row, falling, and their places (from 0, i64).
+---The k largest of each row, falling, and their places (from 0, i64); NaN is the largest.
 ---@param x sqlune.Tensor
 ---@param k integer
 ---@return sqlune.Tensor
