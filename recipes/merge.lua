@@ -7,6 +7,7 @@ local items, merge = require "sqlune.data.items", require "sqlune.lora.merge"
 local cfg = config.parse(arg, {
   adapter = config.path "adapter's folder, as sft or PEFT writes it; or one of MoMQ, whose shared part is merged",
   base    = config.path("folder of its base, if not the one that it names", false),
+  device  = models.options.device,
   out     = config.path "folder to write: new, or empty",
   shard   = config.number("largest file in GB, 0: one file", 5.0, { min = 0 }),
   data    = config.path("conversations whose questions are compared; none: a few of ours", false),
@@ -23,7 +24,7 @@ end
 if fs.exists(cfg.out) and (not fs.is_dir(cfg.out) or #fs.list(cfg.out) > 0) then
   config.fail(cfg.out .. ": there is something already: choose another out")
 end
-local model, tokenizer = models.load(cfg.adapter, { base = cfg.base or nil })
+local model, tokenizer = models.load(cfg.adapter, { base = cfg.base or nil, device = cfg.device })
 check(model, tokenizer)
 local adapter = model.adapters and model.adapters.default
 if not adapter and not model.momq then config.fail(cfg.adapter .. ": neither an adapter nor a folder with experts") end

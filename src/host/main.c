@@ -13,6 +13,7 @@
 
 #include "bind/bind.h"
 #include "host/host.h"
+#include "tensor/device.h"
 
 int luaopen_lpeg(lua_State *L);
 
@@ -98,6 +99,20 @@ static void finish_output(int status, void *unused) {
     _exit(status ? status : 1);
 }
 
+static void print_version(void) {
+    printf("sqlune 0.1  %s  %s", LUA_RELEASE, sqn_device_count() > 0 ? "" : "cpu only");
+    for (int d = 0; d < sqn_device_count(); d++) {
+        sqn_err e = SQN_ERR_INIT;
+        sqn_device_info card;
+        if (sqn_backend_get()->info(d, &card, &e) == SQN_OK)
+            printf("%scuda:%d %s", d > 0 ? ", " : "", d, card.name);
+        else
+            printf("%s%s", d > 0 ? ", " : "", e.message);
+        sqn_err_clear(&e);
+    }
+    putchar('\n');
+}
+
 /* What the command line asks for, once the state is ready. Gives the exit status. */
 static int obey(lua_State *L, const start *s, const host_options *o) {
     int status = 0;
@@ -108,7 +123,7 @@ static int obey(lua_State *L, const start *s, const host_options *o) {
     if (status != 0) return status;
     if (o->help) return host_run_module(L, "sqlune.cli", "help", "");
     if (o->list) return host_run_module(L, "sqlune.cli", "list", "");
-    if (o->version && !o->interactive) printf("sqlune 0.1  %s\n", LUA_RELEASE);
+    if (o->version && !o->interactive) print_version();
     if (!o->no_environment) status = host_run_environment(L);
     if (status == 0) status = host_options_run(L, s->argv, o);
     if (status != 0) return status;

@@ -48,8 +48,11 @@ return {
   end,
 
   ["-v and --version print, with -e the text runs too"] = function()
-    expect("%s --version", "sqlune 0.1  Lua 5.4.4\n")
-    expect("%s -v -e 'print(2)'", "sqlune 0.1  Lua 5.4.4\n2\n")
+    local cards = {}
+    for i, card in ipairs(sq.devices()) do cards[i - 1] = ("%s %s"):format(card.name, card.description) end
+    local version = ("sqlune 0.1  Lua 5.4.4  %s\n"):format(cards[1] and table.concat(cards, ", ") or "cpu only")
+    expect("%s --version", version)
+    expect("%s -v -e 'print(2)'", version .. "2\n")
   end,
 
   ["wrong options: exit 2 with the nearest one"] = function()
