@@ -31,9 +31,14 @@ CUDAARCH ?= 80 86 89 90a
 NVFLAGS   = -std=c++17 -O3 --default-stream per-thread -Werror all-warnings -Xptxas -warn-spills,-Werror $(NVARCH) -Xcompiler -Wall,-Wextra
 NVARCH    = $(foreach a,$(CUDAARCH),-gencode=arch=compute_$a,code=sm_$a) -gencode=arch=compute_90,code=compute_90
 CUDAHOME := $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(lastword $(NVCC)) 2>/dev/null)))
+# Of what the kernels need some came with CUDA 12; they are tested with 13.
+NEWNVCC  := $(if $(CUDAHOME),$(shell $(NVCC) --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p' | awk '$$1 >= 13'))
+ifeq ($(CUDA)$(CUDAHOME:%=found)$(NEWNVCC),autofound)
+$(info CUDA: $(CUDAHOME) is older than 13, so this build is for the cpu only; CUDA=1 takes it all the same)
+endif
 CU       := $(sort $(wildcard kernels/cuda/*.cu))
 BACKEND  := $(patsubst %,$(BUILD)/cuda/%.o,$(basename $(CU) $(sort $(wildcard src/cuda/*.c))))
-WITHCARD := $(if $(filter $(CUDA),1 $(if $(CUDAHOME),auto)),$(BACKEND))
+WITHCARD := $(if $(filter $(CUDA),1 $(if $(NEWNVCC),auto)),$(BACKEND))
 comma    := ,
 PARTS    := lua recipes configs examples
 export SQLUNE_SHARED ?= ../shared

@@ -124,7 +124,8 @@ __device__ __forceinline__ void write_rows(const float (&c)[D / 2], T *to, int64
     }
 }
 
-/* A warp is done with a stage, which only its products read. */
+/* A warp is done with a stage: what its lanes loaded of it went into products of the whole warp,
+ * and those are over. */
 __device__ __forceinline__ void warp_done(uint64_t *empty) {
     if ((threadIdx.x & 31u) == 0) barrier_arrive(empty);
 }

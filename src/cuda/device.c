@@ -35,12 +35,6 @@ static void find_cards(void) {
         cudaGetLastError();
     }
     if (cards > MOST) cards = MOST;
-    for (int d = 0; d < cards; d++) { /* the pool keeps what was given back */
-        uint64_t all = UINT64_MAX;
-        if (cudaDeviceGetDefaultMemPool(&pools[d], d) == cudaSuccess)
-            cudaMemPoolSetAttribute(pools[d], cudaMemPoolAttrReleaseThreshold, &all);
-    }
-    cudaGetLastError(); /* a card without a pool says so when it is asked for memory */
 }
 
 static int count(void) {
@@ -50,10 +44,23 @@ static int count(void) {
 
 static const char *fault(void) { return count() == 0 ? absent : sqn_cuda_fault_text(); }
 
+/* The card's pool keeps what was given back. A card without one says so when it is asked for
+ * memory.
+ */
+static void keep_memory(int device) {
+    uint64_t all = UINT64_MAX;
+    cudaMemPool_t pool;
+    if (cudaDeviceGetDefaultMemPool(&pool, device) == cudaSuccess &&
+        cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all) == cudaSuccess)
+        __atomic_store_n(&pools[device], pool, __ATOMIC_RELEASE);
+    cudaGetLastError();
+}
+
 static sqn_status choose(int device) {
     if (device == current) return SQN_OK;
     sqn_status status = sqn_cuda_verdict(cudaSetDevice(device));
     if (status != SQN_OK) return status;
+    if (__atomic_load_n(&pools[device], __ATOMIC_ACQUIRE) == NULL) keep_memory(device);
     current = device;
     used[device] = 1;
     return SQN_OK;

@@ -16,10 +16,11 @@ sqn_status sqn_op_eigh(sqn_call *c, sqn_err *e) {
     sqn_k_eigh k = {in->shape[0], sqn_tensor_data(x), sqn_tensor_data(values),
                     sqn_tensor_data(vectors)};
     status = sqn_tensor_kernels(x)->eigh(&k, NULL);
-    if (status != SQN_OK) {
+    if (status == SQN_MISUSE) {
         status = sqn_op_fail(c, e, "an element is not finite");
         goto fail;
     }
+    SQN_GOTO(sqn_kernel_result(status, c->name, x, e));
     status = sqn_op_result(c, NULL, 0, values);
     values = NULL;
     sqn_op_result(c, NULL, 1, vectors);

@@ -24,7 +24,7 @@ def layer(x, weight, p, scale):
     top = top.to(x.dtype)
     flat = ids.view(-1)
     repeated = x.repeat_interleave(K, dim=0)
-    out = torch.empty(repeated.shape[0], weight.shape[0], dtype=x.dtype)
+    out = torch.empty(repeated.shape[0], weight.shape[0], dtype=x.dtype, device=x.device)
     for e in range(E):
         chosen = flat == e
         out[chosen] = F.linear(F.linear(repeated[chosen], p["A"][e]), p["B"][e]) * scale

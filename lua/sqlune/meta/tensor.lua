@@ -185,7 +185,7 @@ function tensor.allow_tf32(allowed) end
 
 ---@class sqlune.DeviceCounts
 ---@field launches integer       kernels and products
----@field plain_products integer products among them that the library refused and a slow kernel did
+---@field plain_products integer among them products that the library refused: a slow kernel did them
 ---@field uploads integer        copies to a card
 ---@field zeros integer          memory set to zero
 ---@field fetches integer        copies begun by fetch()
