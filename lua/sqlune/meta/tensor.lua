@@ -178,8 +178,8 @@ function tensor.tensor_memory(reset, device) end
 ---@return { name: string, description?: string, total_bytes?: integer, free_bytes?: integer, capability?: string }[]
 function tensor.devices() end
 
----Lets cards multiply f32 in TF32, with 10 bits of mantissa, from now on and in all threads. Off at first; the cpu takes
----no notice.
+---Lets cards multiply f32 in TF32, with 10 bits of mantissa, from now on, in all threads. Off at first
+---(torch.backends.cuda.matmul.allow_tf32); the cpu takes no notice.
 ---@param allowed boolean
 function tensor.allow_tf32(allowed) end
 
