@@ -93,12 +93,7 @@ cuda: ## build with cards, and the test of the kernels for cards (needs nvcc)
 	@$(MAKE) --no-print-directory CUDA=1 all $(BUILD)/cuda-on-card
 	@$(if $(HOPPER),$(SQLUNE) tools/sass.lua $(HOPPER))
 test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training, the quickstart
-	$(BUILD)/cuda-on-card 5
-	@if command -v compute-sanitizer >/dev/null; then for t in memcheck racecheck initcheck; do \
-	  compute-sanitizer --tool $$t --error-exitcode 1 $(BUILD)/cuda-on-card 1 || exit 1; done; \
-	else echo "no compute-sanitizer: memory and races are not checked"; fi
-	JOBS=1 TEST_GROUP=device $(SQLUNE) tests/run.lua
-	$(SQLUNE) quickstart device=cuda:0 out=$(BUILD)/quickstart-cuda
+	BUILD=$(BUILD) CUDAHOME=$(CUDAHOME) tests/gpu/run.sh
 
 # The same kernels on the host, one fibre a thread (tests/gpu/emulate.h): each by itself, and, with src/cuda over emulated cards
 # (tests/gpu/card.h; the toolkit's headers are all that they need), as the card of the whole program.
