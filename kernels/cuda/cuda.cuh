@@ -76,21 +76,35 @@ __host__ __device__ __forceinline__ float bits_float(uint32_t u) {
 __device__ __forceinline__ float load(float v) { return v; }
 __device__ __forceinline__ double load(double v) { return v; }
 __device__ __forceinline__ float load(bf16 v) { return bits_float((uint32_t)v.bits << 16); }
-__device__ __forceinline__ float load(f16 v) { /* exact; subnormals by scaling */
+__device__ __forceinline__ float load(f16 v) {
+#ifdef __CUDA_ARCH__
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(v.bits));
+    return f;
+#else /* exact; subnormals by scaling */
     uint32_t sign = (uint32_t)(v.bits & 0x8000u) << 16, rest = v.bits & 0x7fffu;
     if (rest >= 0x7c00u) return bits_float(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
     float scaled = bits_float(rest << 13) * 0x1p112f;
     return bits_float(sign | float_bits(scaled));
+#endif
 }
 
 __device__ __forceinline__ void store(float *p, float v) { *p = v; }
 __device__ __forceinline__ void store(double *p, double v) { *p = v; }
-__device__ __forceinline__ void store(bf16 *p, float v) { /* nearest even; NaN stays NaN */
+/* To the nearest even; NaN stays NaN. */
+__device__ __forceinline__ void store(bf16 *p, float v) {
+#ifdef __CUDA_ARCH__
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(p->bits) : "f"(v));
+#else
     uint32_t u = float_bits(v);
     uint32_t rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
     p->bits = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16 | 0x40u) : rounded);
+#endif
 }
-__device__ __forceinline__ void store(f16 *p, float v) { /* nearest even */
+__device__ __forceinline__ void store(f16 *p, float v) {
+#ifdef __CUDA_ARCH__
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(v));
+#else
     uint32_t u = float_bits(v), sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu, h;
     if (a > 0x7f800000u)
         h = 0x7e00u;
@@ -101,6 +115,7 @@ __device__ __forceinline__ void store(f16 *p, float v) { /* nearest even */
     } else
         h = (a - 0x38000000u + 0xfffu + (a >> 13 & 1u)) >> 13;
     p->bits = (uint16_t)(sign | h);
+#endif
 }
 
 /* ---- sums and maxima of a warp and of a block: fixed trees ---- */
@@ -130,6 +145,18 @@ template <class A, class F> __device__ A block_reduce(A v, F f, A empty) {
     if (lane == 0) part[wid] = v;
     __syncthreads();
     return warp_reduce(lane < warps ? part[lane] : empty, f);
+}
+
+/* i / d and i % d of numbers that are not negative; 32-bit division is far cheaper. */
+struct quotient {
+    int64_t whole, rest;
+};
+__device__ __forceinline__ quotient divide(int64_t i, int64_t d) {
+    if ((i | d) <= 0xffffffff) {
+        const uint32_t whole = (uint32_t)i / (uint32_t)d;
+        return {whole, (uint32_t)i - whole * (uint32_t)d};
+    }
+    return {i / d, i % d};
 }
 
 /* ---- launches ---- */

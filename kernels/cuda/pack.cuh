@@ -9,7 +9,44 @@
 #include "kernels/cuda/cuda.cuh"
 
 namespace sqn {
-template <class T, int V> struct alignas(sizeof(T) * V) pack { T v[V]; };
+template <class T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16) pack { T v[V]; };
+template <class T> constexpr int per_pack = 16 / (int)sizeof(T);
+
+/* Elements i … of the n at x, zero behind their end; WIDE: n is whole packs, and x aligned. */
+template <bool WIDE, class T>
+__device__ __forceinline__ pack<T, per_pack<T>> read_pack(const T *x, int64_t i, int64_t n) {
+    if constexpr (WIDE) {
+        return *(const pack<T, per_pack<T>> *)(x + i);
+    } else {
+        pack<T, per_pack<T>> p = {};
+        for (int j = 0; j < per_pack<T> && i + j < n; j++) p.v[j] = x[i + j];
+        return p;
+    }
+}
+/* Into device memory, in stores of 16 bytes: nvcc would make several of an assignment now and then.
+ */
+template <class T, int V> __device__ __forceinline__ void put_pack(T *y, const pack<T, V> &p) {
+#ifndef SQN_EMULATE
+    if constexpr (sizeof p % 16 == 0) {
+        constexpr int parts = (int)sizeof p / 16;
+        uint32_t w[4 * parts];
+        memcpy(w, &p, sizeof w);
+        for (int i = 0; i < parts; i++)
+            asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"((char *)y + 16 * i),
+                         "r"(w[4 * i]), "r"(w[4 * i + 1]), "r"(w[4 * i + 2]), "r"(w[4 * i + 3])
+                         : "memory");
+        return;
+    }
+#endif
+    *(pack<T, V> *)y = p;
+}
+template <bool WIDE, class T, int V>
+__device__ __forceinline__ void write_pack(T *y, int64_t i, int64_t n, const pack<T, V> &p) {
+    if constexpr (WIDE)
+        put_pack(y + i, p);
+    else
+        for (int j = 0; j < V && i + j < n; j++) y[i + j] = p.v[j];
+}
 
 /* f(i) for every element of this thread: whole packs first, then the rest. */
 template <int V, class F> __device__ __forceinline__ void each_pack(int64_t n, F f) {

@@ -1,32 +1,42 @@
-/* Rotary embedding: a thread rotates one pair (i, i + dim/2). y may be x. */
-#include "kernels/cuda/cuda.cuh"
+/* Rotary embedding: a thread rotates V pairs (i, i + dim/2) side by side. y may be x. */
+#include "kernels/cuda/pack.cuh"
 
 namespace sqn {
-template <class T> __global__ void rope_kernel(sqn_k_rope a, previous before) {
+template <class T, int V> __global__ void rope_kernel(sqn_k_rope a, previous before) {
     using A = acc<T>;
     before.wait_then_let_next_start();
-    const int64_t half = a.dim / 2, total = a.tokens * a.heads * half;
+    const int64_t half = a.dim / 2, packs = half / V, total = a.tokens * a.heads * packs;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step) {
-        const int64_t row = i / half, c = i - row * half, t = row / a.heads;
-        const int64_t at = a.positions[t] * half + c;
-        const A cosine = ((const A *)a.cosine)[at], sine = ((const A *)a.sine)[at];
-        const A s = a.backward ? -sine : sine;
-        const T *x = (const T *)a.x + row * a.dim + c;
-        T *y = (T *)a.y + row * a.dim + c;
-        const A p = load(x[0]), q = load(x[half]);
-        store(y, p * cosine - q * s);
-        store(y + half, q * cosine + p * s);
+        const quotient row = divide(i, packs);
+        const int64_t c = row.rest * V;
+        const int64_t at = a.positions[divide(row.whole, a.heads).whole] * half + c;
+        const T *x = (const T *)a.x + row.whole * a.dim + c;
+        T *y = (T *)a.y + row.whole * a.dim + c;
+        auto first = *(const pack<T, V> *)x, second = *(const pack<T, V> *)(x + half);
+        const auto cosine = *(const pack<A, V> *)((const A *)a.cosine + at);
+        const auto sine = *(const pack<A, V> *)((const A *)a.sine + at);
+        for (int j = 0; j < V; j++) {
+            const A p = load(first.v[j]), q = load(second.v[j]);
+            const A s = a.backward ? -sine.v[j] : sine.v[j];
+            store(&first.v[j], p * cosine.v[j] - q * s);
+            store(&second.v[j], q * cosine.v[j] + p * s);
+        }
+        put_pack(y, first);
+        put_pack(y + half, second);
     }
 }
 } // namespace sqn
 
 extern "C" sqn_status sqn_cuda_rope(const sqn_k_rope *a, void *stream) {
-    const int64_t pairs = a->tokens * a->heads * (a->dim / 2);
+    const int64_t half = a->dim / 2, pairs = a->tokens * a->heads * half;
     if (pairs == 0) return SQN_OK;
     return sqn::by_float(a->dtype, [&](auto *type) {
-        auto run = sqn::rope_kernel<std::remove_pointer_t<decltype(type)>>;
-        SQN_LAUNCH_DEPENDENT(run, sqn::grid_for(pairs, 256), 256, 0, stream, *a);
+        using T = std::remove_pointer_t<decltype(type)>;
+        constexpr int V = sqn::per_pack<T>;
+        const bool wide = half % V == 0 && sqn::all_aligned16(a->x, a->y, a->cosine, a->sine);
+        const auto run = wide ? sqn::rope_kernel<T, V> : sqn::rope_kernel<T, 1>;
+        SQN_LAUNCH_DEPENDENT(run, sqn::grid_for(pairs, 256 * (wide ? V : 1)), 256, 0, stream, *a);
         return sqn_cuda_launched();
     });
 }

@@ -15,8 +15,9 @@ template <class P> __global__ void gather_kernel(sqn_k_gather_rows a, previous b
     const int64_t n = a.row_bytes / (int64_t)sizeof(P), total = a.rows * n;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += step) {
-        const int64_t from = a.index[i / n];
-        ((P *)a.y)[i] = is_row(from, a.x_rows) ? ((const P *)a.x)[from * n + i % n] : P{};
+        const quotient at = divide(i, n);
+        const int64_t from = a.index[at.whole];
+        ((P *)a.y)[i] = is_row(from, a.x_rows) ? ((const P *)a.x)[from * n + at.rest] : P{};
     }
 }
 

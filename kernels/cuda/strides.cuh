@@ -36,17 +36,10 @@ inline walk walk_make(int ndim, const int64_t *shape, const int64_t *a, const in
 __device__ __forceinline__ void walk_at(const walk &w, int64_t i, int64_t *a, int64_t *b) {
     int64_t ao = 0, bo = 0;
     for (int d = w.ndim - 1; d > 0; d--) {
-        int64_t q, r;
-        if (i <= 0xffffffff && w.shape[d] <= 0xffffffff) { /* 32-bit division is far cheaper */
-            q = (uint32_t)i / (uint32_t)w.shape[d];
-            r = (uint32_t)i - (uint32_t)q * (uint32_t)w.shape[d];
-        } else {
-            q = i / w.shape[d];
-            r = i - q * w.shape[d];
-        }
-        ao += r * w.a[d];
-        bo += r * w.b[d];
-        i = q;
+        const quotient q = divide(i, w.shape[d]);
+        ao += q.rest * w.a[d];
+        bo += q.rest * w.b[d];
+        i = q.whole;
     }
     *a = ao + i * w.a[0];
     *b = bo + i * w.b[0];

@@ -104,16 +104,22 @@ double tolerance(sqn_dtype dtype) {
     }
 }
 
+int64_t shifted::now = 0;
+
 values::values(sqn_dtype dtype, int64_t n)
-    : dtype(dtype), n(n), device(device_allocate((size_t)n * sqn_dtype_size(dtype))),
+    : dtype(dtype), n(n), shift((size_t)shifted::now * sqn_dtype_size(dtype)),
+      device((char *)device_allocate((size_t)n * sqn_dtype_size(dtype) + shift) + shift),
       raw((size_t)n * sqn_dtype_size(dtype)), wide((size_t)n, NAN) {}
 
 values::values(values &&o) noexcept
-    : dtype(o.dtype), n(o.n), device(o.device), raw(std::move(o.raw)), wide(std::move(o.wide)) {
+    : dtype(o.dtype), n(o.n), shift(o.shift), device(o.device), raw(std::move(o.raw)),
+      wide(std::move(o.wide)) {
     o.device = nullptr;
 }
 
-values::~values() { device_release(device); }
+values::~values() {
+    if (device) device_release((char *)device - shift);
+}
 
 void values::set(const std::vector<double> &v) {
     size_t size = sqn_dtype_size(dtype);
@@ -156,12 +162,29 @@ values values::of(std::vector<int64_t> list) {
     return out;
 }
 
+values values::again() const {
+    values out(dtype, n);
+    out.set(wide);
+    return out;
+}
+
 std::vector<double> values::fetch() const {
     std::vector<char> bytes(raw.size());
     std::vector<double> out((size_t)n);
     device_read(bytes.data(), device, bytes.size());
     for (size_t i = 0; i < out.size(); i++) out[i] = get(dtype, &bytes[i * sqn_dtype_size(dtype)]);
     return out;
+}
+
+void values::expect_bits(const values &other, const char *what) const {
+    std::vector<char> mine(raw.size()), theirs(raw.size());
+    device_read(mine.data(), device, mine.size());
+    device_read(theirs.data(), other.device, theirs.size());
+    const size_t size = sqn_dtype_size(dtype);
+    for (size_t i = 0; i < (size_t)n; i++)
+        if (memcmp(&mine[i * size], &theirs[i * size], size) != 0)
+            fault(format("%s[%zu] is %.17g here and %.17g there", what, i,
+                         get(dtype, &mine[i * size]), get(dtype, &theirs[i * size])));
 }
 
 void values::expect(const char *what, double scale) {

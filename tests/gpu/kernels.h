@@ -40,6 +40,13 @@ extern std::mt19937_64 random_bits;
 double uniform(double from, double to);
 int64_t choose(int64_t below);
 
+/* While it lives values begin so many elements behind an address that is a multiple of 256. */
+struct shifted {
+    explicit shifted(int64_t elements) { now = elements; }
+    ~shifted() { now = 0; }
+    static int64_t now;
+};
+
 /* n values of a dtype on the device, with what the device got as f64 (floats) or i64. */
 class values {
   public:
@@ -47,6 +54,8 @@ class values {
     static values floats(sqn_dtype dtype, int64_t n, double from = -2, double to = 2);
     static values integers(sqn_dtype dtype, int64_t n, int64_t below);
     static values of(std::vector<int64_t> list); /* i64 */
+    /* The same numbers (floats), where values begin now. */
+    values again() const;
     values(values &&other) noexcept;
     values(const values &) = delete;
     ~values();
@@ -62,12 +71,15 @@ class values {
     /* The device's values against the CPU's copy; `scale` widens the dtype's tolerance. */
     void expect(const char *what, double scale = 1);
     std::vector<double> fetch() const;
+    /* The same numbers to the last bit. */
+    void expect_bits(const values &other, const char *what) const;
 
     sqn_dtype dtype;
     int64_t n;
 
   private:
     bool dtype_is_float() const { return sqn_dtype_is_float(dtype); }
+    size_t shift; /* of device, in bytes */
     void *device;
     std::vector<char> raw; /* as on the device */
     std::vector<double> wide;

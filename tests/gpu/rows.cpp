@@ -90,39 +90,80 @@ void scatter(sqn_dtype dtype) {
             }
 }
 
-void rms_norm(sqn_dtype dtype) {
-    for (int64_t rows : {1, 3, 700})
-        for (int64_t n : {7, 130}) {
-            sqn_dtype wide = accumulator(dtype);
-            values x = values::floats(dtype, rows * n), residual = values::floats(dtype, rows * n),
-                   w = values::floats(dtype, n), h(dtype, rows * n), y(dtype, rows * n),
-                   inv(wide, rows);
-            sqn_k_rms_norm a = {dtype,  rows,   n,      x.at(),   residual.at(),
-                                w.at(), h.at(), y.at(), inv.at(), 1e-6};
-            sqn_k_rms_norm r = {SQN_F64, rows,    n,       x.cpu(),   residual.cpu(),
-                                w.cpu(), h.cpu(), y.cpu(), inv.cpu(), 1e-6};
-            check(sqn_cpu_rms_norm(&r, nullptr), "cpu");
-            check(sqn_cuda_rms_norm(&a, nullptr), "cuda");
-            h.expect("h");
-            y.expect("y");
-            inv.expect("inv", dtype == wide ? 1 : 500);
+/* Inputs and outputs of the norm and its gradients. */
+struct norm_run {
+    int64_t rows, n;
+    values x, residual, w, in, dy, dh, h, y, inv, dx, dw;
 
-            values in = values::floats(wide, rows, 0.5, 1), dy = values::floats(dtype, rows * n),
-                   dh = values::floats(dtype, rows * n), dx(dtype, rows * n), dw(wide, n);
-            sqn_k_rms_norm_grad g = {dtype,   rows,    n,       x.at(),  w.at(),
-                                     in.at(), dy.at(), dh.at(), dx.at(), dw.at()};
-            sqn_k_rms_norm_grad q = {SQN_F64,  rows,     n,        x.cpu(),  w.cpu(),
-                                     in.cpu(), dy.cpu(), dh.cpu(), dx.cpu(), dw.cpu()};
-            check(sqn_cpu_rms_norm_grad(&q, nullptr), "cpu");
-            check(sqn_cuda_rms_norm_grad(&g, nullptr), "cuda");
-            dx.expect("dx", 4);
-            dw.expect("dweight",
-                      dtype == wide ? 10 : 20000); /* h inv is rounded to the dtype on the way */
-        }
+    norm_run(sqn_dtype t, int64_t rows, int64_t n)
+        : rows(rows), n(n), x(values::floats(t, rows * n)), residual(values::floats(t, rows * n)),
+          w(values::floats(t, n)), in(values::floats(accumulator(t), rows, 0.5, 1)),
+          dy(values::floats(t, rows * n)), dh(values::floats(t, rows * n)), h(t, rows * n),
+          y(t, rows * n), inv(accumulator(t), rows), dx(t, rows * n), dw(accumulator(t), n) {}
+    norm_run(const norm_run &o) /* the same inputs, where values begin now */
+        : rows(o.rows), n(o.n), x(o.x.again()), residual(o.residual.again()), w(o.w.again()),
+          in(o.in.again()), dy(o.dy.again()), dh(o.dh.again()), h(x.dtype, x.n), y(x.dtype, x.n),
+          inv(in.dtype, rows), dx(x.dtype, x.n), dw(in.dtype, n) {}
+
+    void on_card(bool fused, int64_t first, int64_t count) { /* some of the rows */
+        const auto at = [&](const values &v) {
+            return (char *)v.at() + first * (v.n / rows) * (int64_t)sqn_dtype_size(v.dtype);
+        };
+        sqn_k_rms_norm a = {x.dtype, count, n,     at(x),   fused ? at(residual) : nullptr,
+                            w.at(),  at(h), at(y), at(inv), 1e-6};
+        check(sqn_cuda_rms_norm(&a, nullptr), "cuda");
+        sqn_k_rms_norm_grad g = {x.dtype, count,
+                                 n,       at(x),
+                                 w.at(),  at(in),
+                                 at(dy),  fused ? at(dh) : nullptr,
+                                 at(dx),  count == rows ? dw.at() : nullptr};
+        check(sqn_cuda_rms_norm_grad(&g, nullptr), "cuda");
+    }
+    void on_cpu(bool fused) {
+        sqn_k_rms_norm a = {SQN_F64, rows,    n,       x.cpu(),   fused ? residual.cpu() : nullptr,
+                            w.cpu(), h.cpu(), y.cpu(), inv.cpu(), 1e-6};
+        check(sqn_cpu_rms_norm(&a, nullptr), "cpu");
+        sqn_k_rms_norm_grad g = {SQN_F64,  rows,     n,        x.cpu(),
+                                 w.cpu(),  in.cpu(), dy.cpu(), fused ? dh.cpu() : nullptr,
+                                 dx.cpu(), dw.cpu()};
+        check(sqn_cpu_rms_norm_grad(&g, nullptr), "cpu");
+    }
+};
+
+void rms_norm_of(sqn_dtype dtype, int64_t rows, int64_t n, bool fused) {
+    norm_run a(dtype, rows, n);
+    a.on_card(fused, 0, rows);
+    a.on_cpu(fused);
+    const bool narrow = dtype != accumulator(dtype);
+    if (fused) a.h.expect("h");
+    a.y.expect("y");
+    a.inv.expect("inv", narrow ? 500 : 1);
+    a.dx.expect("dx", 4);
+    a.dw.expect("dweight", narrow ? 20000 : 10); /* h inv is rounded to the dtype on the way */
+    const shifted by(1);
+    norm_run b(a); /* elsewhere, in two batches */
+    b.on_card(fused, 0, rows);
+    b.dw.expect_bits(a.dw, "dweight of what is not aligned");
+    b.on_card(fused, 0, rows / 2);
+    b.on_card(fused, rows / 2, rows - rows / 2);
+    b.y.expect_bits(a.y, "y of what is not aligned");
+    b.inv.expect_bits(a.inv, "inv of what is not aligned");
+    b.dx.expect_bits(a.dx, "dx of what is not aligned");
 }
 
-void rope(sqn_dtype dtype) {
-    const int64_t tokens = 9, heads = 3, dim = 10, table = 20;
+void rms_norm(sqn_dtype dtype) {
+    for (int64_t n = 1; n <= 40; n++) rms_norm_of(dtype, 1 + n % 3, n, n % 2 == 0);
+    rms_norm_of(dtype, 700, 7, true);
+    rms_norm_of(dtype, 600, 128, false);
+    rms_norm_of(dtype, 3, 896, true);
+}
+
+void rms_norm_long(sqn_dtype dtype) { /* held in one pack a thread, in several, not held */
+    for (int64_t n : {2040, 2056, 3000, 8192, 8200, 16400}) rms_norm_of(dtype, 2, n, n != 3000);
+}
+
+void rope_of(sqn_dtype dtype, int64_t heads, int64_t dim) {
+    const int64_t tokens = 9, table = 20;
     sqn_dtype wide = accumulator(dtype);
     values x = values::floats(dtype, tokens * heads * dim), y(dtype, tokens * heads * dim);
     values c = values::floats(wide, table * dim / 2, -1, 1),
@@ -137,7 +178,22 @@ void rope(sqn_dtype dtype) {
         check(sqn_cpu_rope(&r, nullptr), "cpu");
         check(sqn_cuda_rope(&a, nullptr), "cuda");
         y.expect("y");
+        values in_place = x.again();
+        a.x = a.y = in_place.at();
+        check(sqn_cuda_rope(&a, nullptr), "cuda");
+        in_place.expect_bits(y, "y in place");
+        const shifted by(1);
+        values odd = x.again(), z(dtype, x.n);
+        a.x = odd.at(), a.y = z.at();
+        check(sqn_cuda_rope(&a, nullptr), "cuda");
+        z.expect_bits(y, "y of what is not aligned");
     }
+}
+
+void rope(sqn_dtype dtype) {
+    for (int64_t dim = 2; dim <= 40; dim += 2) rope_of(dtype, 3, dim);
+    rope_of(dtype, 14, 64);
+    rope_of(dtype, 5, 128);
 }
 
 void cross_entropy(sqn_dtype dtype, int64_t vocab, double smoothing, double z_loss) {
@@ -325,6 +381,7 @@ std::vector<kernel_case> row_cases() {
             {"gather", floats, gather},
             {"scatter", floats, scatter},
             {"rms_norm", floats, rms_norm},
+            {"rms_norm_long", floats, rms_norm_long},
             {"rope", floats, rope},
             {"cross_entropy", floats, cross_entropies},
             {"topk", floats, topk},
