@@ -110,6 +110,8 @@ typedef struct sqn_k_reduce { /* x [outer, n, inner] -> y [outer, inner]; ARGMAX
     const void *x;
     void *y;
     double scale; /* SUM: the result is multiplied by it (mean) */
+    int wide;     /* SUM: y is of the accumulator type */
+    int add;      /* SUM: y += instead */
 } sqn_k_reduce;
 typedef struct sqn_k_softmax { /* over the last dimension; x and y [rows, n] */
     sqn_dtype dtype;
@@ -193,6 +195,26 @@ typedef struct sqn_k_matmul { /* C[m, n] (+)= op(A)[m, k] op(B)[k, n] (+ bias[n]
     int64_t a_batch, b_batch, c_batch; /* elements between matrices; 0 repeats (A and B only) */
     int accumulate;
 } sqn_k_matmul;
+
+/* The products of a low-rank correction (lora.c) of x [rows, width] by u [rows, rank] and
+ * w [rank, width], one of which is made from the other two. */
+typedef enum sqn_lora_make {
+    SQN_LORA_U, /* u = alpha drop(x) w^T */
+    SQN_LORA_X, /* x (+)= drop(u w) */
+    SQN_LORA_W  /* w (+)= u^T drop(x) */
+} sqn_lora_make;
+typedef struct sqn_k_lora {
+    sqn_lora_make make;
+    sqn_dtype dtype;   /* of x */
+    sqn_dtype u_dtype; /* dtype or, for BF16, F32 */
+    sqn_dtype w_dtype; /* u_dtype or, if it is made, F32 for BF16 */
+    int64_t rows, width, rank;
+    void *x, *u, *w; /* written is only what is made */
+    int w_columns;   /* w is stored [width, rank] */
+    int accumulate;
+    double alpha, p; /* p: share of x that is dropped, in f32 for BF16; 0: none */
+    uint64_t seed, stream, offset;
+} sqn_k_lora;
 
 /* ---- mixtures of LoRA experts (moe.c) ---- */
 
@@ -361,7 +383,7 @@ typedef struct sqn_k_norms { /* 2-norms in f64, in a fixed order */
 #define SQN_KERNELS(KERNEL) \
     KERNEL(map) KERNEL(map_grad) KERNEL(zip) KERNEL(copy) KERNEL(random) KERNEL(dropout) \
     KERNEL(reduce) KERNEL(softmax) KERNEL(softmax_grad) KERNEL(gather_rows) \
-    KERNEL(scatter_rows) KERNEL(topk) KERNEL(topk_grad) KERNEL(eigh) KERNEL(sample) KERNEL(matmul) KERNEL(rms_norm) \
+    KERNEL(scatter_rows) KERNEL(topk) KERNEL(topk_grad) KERNEL(eigh) KERNEL(sample) KERNEL(matmul) KERNEL(lora) KERNEL(rms_norm) \
     KERNEL(rms_norm_grad) KERNEL(rope) KERNEL(swiglu) KERNEL(swiglu_grad) KERNEL(attention) \
     KERNEL(attention_grad) KERNEL(cross_entropy) KERNEL(adamw) KERNEL(norms) \
     KERNEL(moe_group) KERNEL(moe_lora) KERNEL(moe_lora_grad)

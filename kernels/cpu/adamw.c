@@ -75,9 +75,16 @@ sqn_status sqn_cpu_norms(const sqn_k_norms *a, void *stream) {
     double *squares = s.at;
     for (int64_t i = 0; i < a->count; i++) SQN_GOTO(square_sum(&a->tensors[i], squares + i));
     for (int64_t g = 0; g < a->groups; g++) {
-        const sqn_k_reduce total = {
-            SQN_REDUCE_SUM,        SQN_F64,          1,  a->start[g + 1] - a->start[g], 1,
-            squares + a->start[g], a->norms + 1 + g, 1.0};
+        const sqn_k_reduce total = {SQN_REDUCE_SUM,
+                                    SQN_F64,
+                                    1,
+                                    a->start[g + 1] - a->start[g],
+                                    1,
+                                    squares + a->start[g],
+                                    a->norms + 1 + g,
+                                    1.0,
+                                    0,
+                                    0};
         SQN_GOTO(sqn_cpu_reduce(&total, stream));
         a->norms[1 + g] = sqrt(a->norms[1 + g]);
     }

@@ -5,8 +5,25 @@ namespace sqn {
 constexpr int64_t rows_a_part = 64;   /* of a sum down columns, at least */
 constexpr int64_t run_a_part = 65536; /* of a sum along a row */
 
-/* parts[o, p] = sum of piece p of row o. */
-template <class T> __global__ void sum_rows(const T *x, acc<T> *parts, int64_t n, int64_t pieces) {
+/* Where sums go: parts of them, or what was asked for. */
+template <class T> struct sums {
+    using A = acc<T>;
+    A *parts; /* null: this is the whole sum */
+    void *y;
+    A scale;
+    int wide, add;
+    __device__ __forceinline__ void put(int64_t i, A sum) const {
+        if (parts)
+            parts[i] = sum;
+        else if (wide)
+            ((A *)y)[i] = sum * scale + (add ? ((const A *)y)[i] : (A)0);
+        else
+            store((T *)y + i, sum * scale + (add ? load(((const T *)y)[i]) : (A)0));
+    }
+};
+
+/* Piece p of row o. */
+template <class T> __global__ void sum_rows(const T *x, sums<T> to, int64_t n, int64_t pieces) {
     using A = acc<T>;
     const int64_t o = blockIdx.y, p = blockIdx.x;
     const T *row = x + o * n;
@@ -14,12 +31,12 @@ template <class T> __global__ void sum_rows(const T *x, acc<T> *parts, int64_t n
     A sum = 0;
     for (int64_t i = p * run_a_part + threadIdx.x; i < end; i += blockDim.x) sum += load(row[i]);
     sum = block_reduce(sum, plus{}, (A)0);
-    if (threadIdx.x == 0) parts[o * pieces + p] = sum;
+    if (threadIdx.x == 0) to.put(o * pieces + p, sum);
 }
 
-/* parts[o, p, c] = sum of rows p * per … of column c. */
+/* Rows p * per … of column c. */
 template <class T>
-__global__ void sum_columns(const T *x, acc<T> *parts, int64_t n, int64_t inner, int64_t pieces,
+__global__ void sum_columns(const T *x, sums<T> to, int64_t n, int64_t inner, int64_t pieces,
                             int64_t per) {
     using A = acc<T>;
     const int64_t c = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, p = blockIdx.y,
@@ -28,19 +45,34 @@ __global__ void sum_columns(const T *x, acc<T> *parts, int64_t n, int64_t inner,
     const int64_t end = (p + 1) * per < n ? (p + 1) * per : n;
     A sum = 0;
     for (int64_t r = p * per; r < end; r++) sum += load(x[(o * n + r) * inner + c]);
-    parts[(o * pieces + p) * inner + c] = sum;
+    to.put((o * pieces + p) * inner + c, sum);
 }
 
 template <class T>
-__global__ void sum_parts(const acc<T> *parts, T *y, int64_t total, int64_t inner, int64_t pieces,
-                          double scale) {
+__global__ void sum_parts(const acc<T> *parts, sums<T> to, int64_t total, int64_t inner,
+                          int64_t pieces) {
     using A = acc<T>;
     const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= total) return;
     const A *from = parts + i / inner * pieces * inner + i % inner;
     A sum = 0;
     for (int64_t p = 0; p < pieces; p++) sum += from[p * inner];
-    store(y + i, sum * (A)scale);
+    to.put(i, sum);
+}
+
+/* The sums of `outer` matrices from x on, of `pieces` parts each. */
+template <class T>
+void sum_pieces(const sqn_k_reduce *a, const T *x, sums<T> to, int64_t outer, int64_t pieces,
+                int64_t per, void *stream) {
+    if (a->inner == 1) {
+        auto run = sum_rows<T>;
+        SQN_LAUNCH(run, dim3((unsigned)pieces, (unsigned)outer), threads_for(a->n), 0, stream, x,
+                   to, a->n, pieces);
+    } else {
+        auto run = sum_columns<T>;
+        SQN_LAUNCH(run, dim3((unsigned)ceil_div(a->inner, 128), (unsigned)pieces, (unsigned)outer),
+                   128, 0, stream, x, to, a->n, a->inner, pieces, per);
+    }
 }
 
 template <class T> sqn_status sum(const sqn_k_reduce *a, void *stream) {
@@ -49,26 +81,25 @@ template <class T> sqn_status sum(const sqn_k_reduce *a, void *stream) {
     int64_t per = a->inner == 1 ? run_a_part : rows_a_part;
     if (a->inner != 1 && ceil_div(a->n, per) > most) per = ceil_div(a->n, most);
     const int64_t pieces = a->n > per ? ceil_div(a->n, per) : 1, total = a->outer * a->inner;
-    A *parts = (A *)sqn_cuda_scratch((size_t)(total * pieces) * sizeof(A), stream);
-    if (parts == nullptr) return SQN_NOMEM;
-    for (int64_t o = 0; o < a->outer; o += most) {
-        int64_t now = a->outer - o < most ? a->outer - o : most;
-        const T *x = (const T *)a->x + o * a->n * a->inner;
-        A *to = parts + o * pieces * a->inner;
-        if (a->inner == 1) {
-            auto run = sum_rows<T>;
-            SQN_LAUNCH(run, dim3((unsigned)pieces, (unsigned)now), threads_for(a->n), 0, stream, x,
-                       to, a->n, pieces);
-        } else {
-            auto run = sum_columns<T>;
-            SQN_LAUNCH(run,
-                       dim3((unsigned)ceil_div(a->inner, 128), (unsigned)pieces, (unsigned)now),
-                       128, 0, stream, x, to, a->n, a->inner, pieces, per);
-        }
+    const sums<T> whole = {nullptr, a->y, (A)a->scale, a->wide, a->add};
+    A *parts = nullptr;
+    if (pieces > 1) {
+        parts = (A *)sqn_cuda_scratch((size_t)(total * pieces) * sizeof(A), stream);
+        if (parts == nullptr) return SQN_NOMEM;
     }
+    for (int64_t o = 0; o < a->outer; o += most) {
+        const int64_t now = a->outer - o < most ? a->outer - o : most;
+        sums<T> to = whole;
+        if (parts)
+            to.parts = parts + o * pieces * a->inner;
+        else
+            to.y = (char *)a->y + (size_t)(o * a->inner) * (a->wide ? sizeof(A) : sizeof(T));
+        sum_pieces(a, (const T *)a->x + o * a->n * a->inner, to, now, pieces, per, stream);
+    }
+    if (parts == nullptr) return sqn_cuda_launched();
     auto run = sum_parts<T>;
-    SQN_LAUNCH(run, (unsigned)ceil_div(total, 256), 256, 0, stream, parts, (T *)a->y, total,
-               a->inner, pieces, a->scale);
+    SQN_LAUNCH(run, (unsigned)ceil_div(total, 256), 256, 0, stream, parts, whole, total, a->inner,
+               pieces);
     sqn_cuda_scratch_release(parts, stream);
     return sqn_cuda_launched();
 }

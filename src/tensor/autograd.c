@@ -148,14 +148,29 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fr
     return SQN_OK;
 }
 
+static bool is_own(const sqn_tensor *x) {
+    return x->references == 1 && x->storage->references == 1 && sqn_tensor_is_contiguous(x);
+}
+
+sqn_status sqn_node_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim, const int64_t *shape,
+                         sqn_tensor **out, sqn_tensor **grad, bool *fresh, sqn_err *e) {
+    const sqn_edge *edge = &node->edges[i];
+    SQN_TRY(sqn_node_leaf_grad(node, i, grad, fresh, e));
+    if (*grad != NULL) return SQN_OK;
+    sqn_tensor *there = edge->node ? edge->node->dout[edge->output] : NULL;
+    *fresh = there == NULL || !is_own(there) || there->dtype != d->dtype;
+    if (*fresh) *out = there = sqn_tensor_new(sqn_tensor_device(d), d->dtype, ndim, shape, e);
+    *grad = there;
+    return there ? SQN_OK : SQN_NOMEM;
+}
+
 /* Adds `d` (owned, taken) into a leaf's gradient. */
 static sqn_status add_to_leaf(sqn_tensor *leaf, sqn_tensor *d, sqn_err *e) {
     sqn_status status = SQN_OK;
     if (leaf->grad != NULL) {
         status = sqn_tensor_copy(leaf->grad, d, !leaf->grad_stale, e);
         leaf->grad_stale = false;
-    } else if (d->references == 1 && d->storage->references == 1 && d->dtype == grad_dtype(leaf) &&
-               sqn_tensor_is_contiguous(d)) {
+    } else if (is_own(d) && d->dtype == grad_dtype(leaf)) {
         leaf->grad = d;
         return SQN_OK;
     } else {

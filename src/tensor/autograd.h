@@ -80,6 +80,12 @@ void sqn_node_release(sqn_node *node);
  * A new gradient counts as none until the node's backward succeeded. */
 sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fresh, sqn_err *e);
 
+/* For backward functions that can add: the place of input i's gradient of `shape`, borrowed. It is
+ * the leaf's, or the sum that other users of the input have begun, or else new, of d's dtype and
+ * device, and owned by *out (din[i]). *fresh: it holds nothing yet. */
+sqn_status sqn_node_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim, const int64_t *shape,
+                         sqn_tensor **out, sqn_tensor **grad, bool *fresh, sqn_err *e);
+
 /* Gradients of x with respect to all leaves below it, added into their `grad`. seed NULL: x is one
  * element and gets 1. */
 sqn_status sqn_backward_run(sqn_tensor *x, sqn_tensor *seed, sqn_err *e);

@@ -108,8 +108,16 @@ sqn_status sqn_op_affine_into(const char *name, const sqn_tensor *x, double alph
 }
 
 sqn_status sqn_op_total(const char *name, const sqn_tensor *x, sqn_tensor *y, sqn_err *e) {
-    sqn_k_reduce k = {SQN_REDUCE_SUM,     x->dtype,           1,  sqn_tensor_numel(x), 1,
-                      sqn_tensor_data(x), sqn_tensor_data(y), 1.0};
+    sqn_k_reduce k = {SQN_REDUCE_SUM,
+                      x->dtype,
+                      1,
+                      sqn_tensor_numel(x),
+                      1,
+                      sqn_tensor_data(x),
+                      sqn_tensor_data(y),
+                      1.0,
+                      0,
+                      0};
     return sqn_kernel_result(sqn_tensor_kernels(x)->reduce(&k, NULL), name, x, e);
 }
 

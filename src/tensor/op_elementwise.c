@@ -19,9 +19,16 @@ sqn_status sqn_op_sum_to(sqn_tensor *d, int ndim, const int64_t *shape, sqn_tens
             sqn_tensor_new(sqn_tensor_device(now), now->dtype, now->ndim, reduced, e);
         sqn_status status = SQN_NOMEM;
         if (next != NULL) {
-            sqn_k_reduce r = {SQN_REDUCE_SUM,        now->dtype, outer,
-                              now->shape[k],         inner,      sqn_tensor_data(now),
-                              sqn_tensor_data(next), 1.0};
+            sqn_k_reduce r = {SQN_REDUCE_SUM,
+                              now->dtype,
+                              outer,
+                              now->shape[k],
+                              inner,
+                              sqn_tensor_data(now),
+                              sqn_tensor_data(next),
+                              1.0,
+                              0,
+                              0};
             status = sqn_kernel_result(sqn_tensor_kernels(now)->reduce(&r, NULL), "sum", now, e);
         }
         sqn_tensor_release(now);

@@ -2,8 +2,8 @@
  *
  * y = x W^T + bias + scale * (drop(x) A^T) B^T with A [r, K] and B [N, r]. Neither B A nor a
  * gradient of it is ever made: what is kept for backward beside x is [rows, r]. x, W and bias have
- * one dtype; A and B have it too or, over bf16, are f32: then their products are f32 and the sum of
- * both parts is rounded once.
+ * one dtype; A and B have it too or, over bf16, are f32: then their products are computed in f32.
+ * The correction is rounded to x's dtype and the base's product added to it where it lies.
  */
 #include <string.h>
 
@@ -42,76 +42,72 @@ static sqn_status check(sqn_call *c, sqn_tensor *const in[INPUTS], sizes *s, sqn
     return SQN_OK;
 }
 
-/* *y (owned) = drop(x) as `dtype`; x itself where there is nothing to do. */
-static sqn_status dropped(const char *name, sqn_tensor *x, sqn_dtype dtype, double p,
-                          const int64_t key[3], sqn_tensor **y, sqn_err *e) {
-    *y = sqn_tensor_as(x, dtype, e);
-    if (*y == NULL) return SQN_NOMEM;
-    if (p == 0) return SQN_OK;
-    sqn_tensor *out = sqn_tensor_new(sqn_tensor_device(x), dtype, x->ndim, x->shape, e);
-    sqn_status status = SQN_NOMEM;
-    if (out != NULL) {
-        sqn_k_dropout k = {dtype, sqn_tensor_numel(x), sqn_tensor_data(*y), sqn_tensor_data(out),
-                           p,     (uint64_t)key[0],    (uint64_t)key[1],    (uint64_t)key[2]};
-        status = sqn_kernel_result(sqn_tensor_kernels(x)->dropout(&k, NULL), name, x, e);
-    }
-    sqn_tensor_release(*y);
-    *y = out;
-    return status;
+/* One of the three products of the correction: x [rows, width], u [rows, r], w [r, width] or, with
+ * `columns`, [width, r]. */
+static sqn_k_lora correction(sqn_lora_make make, const sqn_tensor *x, const sqn_tensor *u,
+                             const sqn_tensor *w, bool columns) {
+    const int64_t r = w->shape[columns], width = w->shape[!columns];
+    return (sqn_k_lora){.make = make,
+                        .dtype = x->dtype,
+                        .u_dtype = u->dtype,
+                        .w_dtype = w->dtype,
+                        .rows = u->shape[0],
+                        .width = width,
+                        .rank = r,
+                        .x = sqn_tensor_data(x),
+                        .u = sqn_tensor_data(u),
+                        .w = sqn_tensor_data(w),
+                        .w_columns = columns,
+                        .alpha = 1};
 }
 
-/* The matrix that the parts of a sum are added up in: f32 for bf16, so that it is rounded once. */
-static sqn_tensor *sum_new(const sqn_tensor *x, int64_t width, sqn_err *e) {
-    int64_t shape[SQN_MAX_DIMS];
-    memcpy(shape, x->shape, sizeof shape);
-    shape[x->ndim - 1] = width;
-    return sqn_tensor_new(sqn_tensor_device(x), sqn_accumulator(x->dtype), x->ndim, shape, e);
+static void drop(sqn_k_lora *k, double p, const int64_t key[3]) {
+    k->p = p;
+    k->seed = (uint64_t)key[0], k->stream = (uint64_t)key[1], k->offset = (uint64_t)key[2];
 }
 
-/* *sum (owned) rounded to dtype, in place of the pointer. */
-static sqn_status round_sum(sqn_tensor **sum, sqn_dtype dtype, sqn_err *e) {
-    sqn_tensor *rounded = sqn_tensor_as(*sum, dtype, e);
-    sqn_tensor_release(*sum);
-    *sum = rounded;
-    return rounded ? SQN_OK : SQN_NOMEM;
+static sqn_status run(const char *name, const sqn_tensor *like, const sqn_k_lora *k, sqn_err *e) {
+    return sqn_kernel_result(sqn_tensor_kernels(like)->lora(k, NULL), name, like, e);
 }
 
-/* dx = d W + drop'(v A); v [rows, r] = scale d B. */
+/* dx = d W + drop'(v A); v [rows, r] = scale d B. The correction comes first: it is the smaller
+ * part, so that its rounding is lost in that of the sum. */
 static sqn_status input_grad(sqn_node *node, sqn_tensor *d, sqn_tensor *v, sqn_tensor **dx,
                              sqn_err *e) {
-    sqn_tensor *w = node->saved[W], *a = node->saved[A], *part = NULL, *kept = NULL;
-    int64_t rows = sqn_tensor_numel(v) / a->shape[0], n = w->shape[0], k = w->shape[1];
-    int64_t r = a->shape[0];
-    sqn_status status = SQN_NOMEM;
-    if ((*dx = sum_new(d, k, e)) == NULL) return SQN_NOMEM;
-    SQN_TRY(sqn_product_2d(node->op, d, false, w, false, NULL, *dx, false, rows, k, n, e));
-    if (node->f[1] == 0) {
-        SQN_TRY(sqn_product_2d(node->op, v, false, a, false, NULL, *dx, true, rows, k, r, e));
-        return round_sum(dx, d->dtype, e);
-    }
-    if ((part = sum_new(d, k, e)) == NULL) goto fail;
-    SQN_GOTO(sqn_product_2d(node->op, v, false, a, false, NULL, part, false, rows, k, r, e));
-    SQN_GOTO(dropped(node->op, part, part->dtype, node->f[1], node->i, &kept, e));
-    SQN_GOTO(sqn_tensor_copy(*dx, kept, true, e));
-    status = round_sum(dx, d->dtype, e);
-fail:
-    sqn_tensor_release(kept);
-    sqn_tensor_release(part);
-    return status;
+    sqn_tensor *w = node->saved[W], *a = node->saved[A], *sum;
+    int64_t shape[SQN_MAX_DIMS], k = w->shape[1];
+    bool fresh;
+    memcpy(shape, d->shape, sizeof shape);
+    shape[d->ndim - 1] = k;
+    SQN_TRY(sqn_node_grad(node, X, d, d->ndim, shape, dx, &sum, &fresh, e));
+    sqn_k_lora up = correction(SQN_LORA_X, sum, v, a, false);
+    drop(&up, node->f[1], node->i);
+    up.accumulate = !fresh;
+    SQN_TRY(run(node->op, d, &up, e));
+    return sqn_product_2d(node->op, d, false, w, false, NULL, sum, true, v->shape[0], k,
+                          w->shape[0], e);
 }
 
 /* Gradients of the base layer, where it is trained too. */
 static sqn_status base_grads(sqn_node *node, sqn_tensor *d, int64_t rows, sqn_tensor *din[],
                              sqn_err *e) {
-    int64_t n = d->shape[d->ndim - 1];
     if (node->needs[W])
         SQN_TRY(sqn_weight_grad(node, W, node->op, d, node->saved[X], rows, &din[W], e));
-    if (!node->needs[BIAS]) return SQN_OK;
-    if ((din[BIAS] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, 1, &n, e)) == NULL)
-        return SQN_NOMEM;
-    sqn_k_reduce k = {
-        SQN_REDUCE_SUM, d->dtype, 1, rows, n, sqn_tensor_data(d), sqn_tensor_data(din[BIAS]), 1.0};
-    return sqn_kernel_result(sqn_tensor_kernels(d)->reduce(&k, NULL), node->op, d, e);
+    return node->needs[BIAS] ? sqn_bias_grad(node, BIAS, d, &din[BIAS], e) : SQN_OK;
+}
+
+/* Gradient of A or B: x^T u, added into the leaf's where the input is one. */
+static sqn_status factor_grad(sqn_node *node, int input, const sqn_tensor *x, const sqn_tensor *u,
+                              sqn_tensor *din[], sqn_err *e) {
+    const sqn_tensor *w = node->saved[input];
+    sqn_tensor *grad;
+    bool fresh;
+    SQN_TRY(sqn_node_grad(node, input, u, 2, w->shape, &din[input], &grad, &fresh, e));
+    sqn_k_lora k = correction(SQN_LORA_W, x, u, grad, input == B);
+    k.accumulate = !fresh;
+    if (input == A) drop(&k, node->f[1], node->i);
+    grad->storage->version++;
+    return run(node->op, u, &k, e);
 }
 
 /* saved: x, weight, scale u, a, b in the places X W BIAS A B; u = drop(x) A^T [rows, r].
@@ -119,53 +115,42 @@ static sqn_status base_grads(sqn_node *node, sqn_tensor *d, int64_t rows, sqn_te
 static sqn_status lora_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[],
                             sqn_err *e) {
     sqn_tensor *x = node->saved[X], *u = node->saved[BIAS], *a = node->saved[A],
-               *b = node->saved[B], *d = dout[0], *wide = NULL, *v = NULL, *kept = NULL;
-    int64_t rows = sqn_tensor_numel(d) / (b->shape[0] ? b->shape[0] : 1), n = b->shape[0];
+               *b = node->saved[B], *d = dout[0], *v = NULL;
+    int64_t rows = sqn_tensor_numel(d) / (b->shape[0] ? b->shape[0] : 1);
     int64_t shape[2] = {rows, a->shape[0]};
-    sqn_status status = SQN_NOMEM;
     SQN_TRY(base_grads(node, d, rows, din, e));
-    if ((wide = sqn_tensor_as(d, a->dtype, e)) == NULL) return SQN_NOMEM;
-    if (node->needs[B]) SQN_GOTO(sqn_weight_grad(node, B, node->op, wide, u, rows, &din[B], e));
-    if (node->needs[X] || node->needs[A]) {
-        if ((v = sqn_tensor_new(sqn_tensor_device(a), a->dtype, 2, shape, e)) == NULL) goto fail;
-        SQN_GOTO(
-            sqn_product_2d(node->op, wide, false, b, false, NULL, v, false, rows, shape[1], n, e));
-        SQN_GOTO(sqn_op_affine_into(node->op, v, node->f[0], 0, NULL, v, e));
-    }
-    if (node->needs[A]) {
-        SQN_GOTO(dropped(node->op, x, a->dtype, node->f[1], node->i, &kept, e));
-        SQN_GOTO(sqn_weight_grad(node, A, node->op, v, kept, rows, &din[A], e));
-    }
-    status = SQN_OK;
+    if (node->needs[B]) SQN_TRY(factor_grad(node, B, d, u, din, e));
+    if (!node->needs[X] && !node->needs[A]) return SQN_OK;
+    if ((v = sqn_tensor_new(sqn_tensor_device(a), a->dtype, 2, shape, e)) == NULL) return SQN_NOMEM;
+    sqn_k_lora down = correction(SQN_LORA_U, d, v, b, true);
+    down.alpha = node->f[0];
+    sqn_status status;
+    SQN_GOTO(run(node->op, d, &down, e));
+    if (node->needs[A]) SQN_GOTO(factor_grad(node, A, x, v, din, e));
     if (node->needs[X]) status = input_grad(node, d, v, &din[X], e);
 fail:
-    sqn_tensor_release(kept);
     sqn_tensor_release(v);
-    sqn_tensor_release(wide);
     return status;
 }
 
-/* *u = scale drop(x) A^T, *y = x W^T + bias + u B^T, both owned. */
+/* *u = scale drop(x) A^T, *y = u B^T + (x W^T + bias), both owned. */
 static sqn_status forward(sqn_call *c, const sizes *s, sqn_tensor *const t[INPUTS], sqn_tensor **u,
                           sqn_tensor **y, sqn_err *e) {
-    const int64_t key[3] = {c->arg[7].i, c->arg[8].i, c->arg[9].i}, shape[2] = {s->rows, s->r};
-    sqn_tensor *kept = NULL;
-    sqn_status status = SQN_NOMEM;
-    if ((*u = sqn_tensor_new(sqn_tensor_device(t[A]), t[A]->dtype, 2, shape, e)) == NULL ||
-        (*y = sum_new(t[X], s->n, e)) == NULL)
+    const int64_t key[3] = {c->arg[7].i, c->arg[8].i, c->arg[9].i}, u_shape[2] = {s->rows, s->r};
+    int64_t shape[SQN_MAX_DIMS];
+    memcpy(shape, t[X]->shape, sizeof shape);
+    shape[t[X]->ndim - 1] = s->n;
+    if ((*u = sqn_tensor_new(sqn_tensor_device(t[A]), t[A]->dtype, 2, u_shape, e)) == NULL ||
+        (*y = sqn_tensor_new(sqn_tensor_device(t[X]), t[X]->dtype, t[X]->ndim, shape, e)) == NULL)
         return SQN_NOMEM;
-    SQN_GOTO(dropped(c->name, t[X], t[A]->dtype, c->arg[6].f, key, &kept, e));
-    SQN_GOTO(
-        sqn_product_2d(c->name, kept, false, t[A], true, NULL, *u, false, s->rows, s->r, s->k, e));
-    SQN_GOTO(sqn_op_affine_into(c->name, *u, c->arg[5].f, 0, NULL, *u, e));
-    SQN_GOTO(sqn_product_2d(c->name, t[X], false, t[W], true, t[BIAS], *y, false, s->rows, s->n,
-                            s->k, e));
-    SQN_GOTO(
-        sqn_product_2d(c->name, *u, false, t[B], true, NULL, *y, true, s->rows, s->n, s->r, e));
-    status = round_sum(y, t[X]->dtype, e);
-fail:
-    sqn_tensor_release(kept);
-    return status;
+    sqn_k_lora down = correction(SQN_LORA_U, t[X], *u, t[A], false);
+    sqn_k_lora up = correction(SQN_LORA_X, *y, *u, t[B], true);
+    drop(&down, c->arg[6].f, key);
+    down.alpha = c->arg[5].f;
+    SQN_TRY(run(c->name, t[X], &down, e));
+    SQN_TRY(run(c->name, t[X], &up, e));
+    return sqn_product_2d(c->name, t[X], false, t[W], true, t[BIAS], *y, true, s->rows, s->n, s->k,
+                          e);
 }
 
 sqn_status sqn_op_lora_linear(sqn_call *c, sqn_err *e) {

@@ -158,37 +158,45 @@ sqn_status sqn_weight_grad(sqn_node *node, int input, const char *name, const sq
     int64_t n = d->shape[d->ndim - 1], k = x->shape[x->ndim - 1], shape[2] = {n, k};
     sqn_tensor *grad;
     bool fresh;
-    SQN_TRY(sqn_node_leaf_grad(node, input, &grad, &fresh, e));
-    if (grad == NULL) {
-        grad = *out = sqn_tensor_new(sqn_tensor_device(d), d->dtype, 2, shape, e);
-        if (grad == NULL) return SQN_NOMEM;
-        fresh = true;
-    }
+    SQN_TRY(sqn_node_grad(node, input, d, 2, shape, out, &grad, &fresh, e));
     return sqn_product_2d(name, d, true, x, false, NULL, grad, !fresh, n, k, rows, e);
+}
+
+sqn_status sqn_bias_grad(sqn_node *node, int input, const sqn_tensor *d, sqn_tensor **out,
+                         sqn_err *e) {
+    int64_t n = d->shape[d->ndim - 1], rows = n ? sqn_tensor_numel(d) / n : 0;
+    sqn_tensor *grad;
+    bool fresh;
+    SQN_TRY(sqn_node_grad(node, input, d, 1, &n, out, &grad, &fresh, e));
+    sqn_k_reduce k = {.op = SQN_REDUCE_SUM,
+                      .dtype = d->dtype,
+                      .outer = 1,
+                      .n = rows,
+                      .inner = n,
+                      .x = sqn_tensor_data(d),
+                      .y = sqn_tensor_data(grad),
+                      .scale = 1,
+                      .wide = grad->dtype != d->dtype,
+                      .add = !fresh};
+    grad->storage->version++;
+    return sqn_kernel_result(sqn_tensor_kernels(d)->reduce(&k, NULL), node->op, d, e);
 }
 
 /* saved: x, weight. dx = d W, dW = d^T x, db = column sums. */
 static sqn_status linear_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[],
                               sqn_err *e) {
-    sqn_tensor *x = node->saved[0], *w = node->saved[1], *d = dout[0];
-    int64_t rows = node->i[0], n = node->i[1], k = node->i[2];
+    sqn_tensor *x = node->saved[0], *w = node->saved[1], *d = dout[0], *grad;
+    int64_t rows = node->i[0], n = node->i[1], k = node->i[2], shape[SQN_MAX_DIMS];
+    bool fresh;
     if (node->needs[0]) {
-        int64_t shape[SQN_MAX_DIMS];
         memcpy(shape, d->shape, sizeof shape);
         shape[d->ndim - 1] = k;
-        if ((din[0] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, d->ndim, shape, e)) == NULL)
-            return SQN_NOMEM;
-        SQN_TRY(sqn_product_2d(node->op, d, false, w, false, NULL, din[0], false, rows, k, n, e));
+        SQN_TRY(sqn_node_grad(node, 0, d, d->ndim, shape, &din[0], &grad, &fresh, e));
+        SQN_TRY(sqn_product_2d(node->op, d, false, w, false, NULL, grad, !fresh, rows, k, n, e));
     }
     if (node->needs[1]) SQN_TRY(sqn_weight_grad(node, 1, node->op, d, x, rows, &din[1], e));
-    if (node->inputs > 2 && node->needs[2]) {
-        if ((din[2] = sqn_tensor_new(sqn_tensor_device(d), d->dtype, 1, &n, e)) == NULL)
-            return SQN_NOMEM;
-        sqn_k_reduce r = {SQN_REDUCE_SUM,          d->dtype, 1, rows, n, sqn_tensor_data(d),
-                          sqn_tensor_data(din[2]), 1.0};
-        SQN_TRY(sqn_kernel_result(sqn_tensor_kernels(d)->reduce(&r, NULL), node->op, d, e));
-    }
-    return SQN_OK;
+    if (node->inputs < 3 || !node->needs[2]) return SQN_OK;
+    return sqn_bias_grad(node, 2, d, &din[2], e);
 }
 
 sqn_status sqn_op_linear(sqn_call *c, sqn_err *e) {

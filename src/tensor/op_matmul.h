@@ -14,5 +14,8 @@ sqn_status sqn_product_2d(const char *name, const sqn_tensor *a, bool trans_a, c
  * else owned in *out. */
 sqn_status sqn_weight_grad(sqn_node *node, int input, const char *name, const sqn_tensor *d,
                            const sqn_tensor *x, int64_t rows, sqn_tensor **out, sqn_err *e);
+/* Column sums of d, to the same places. */
+sqn_status sqn_bias_grad(sqn_node *node, int input, const sqn_tensor *d, sqn_tensor **out,
+                         sqn_err *e);
 
 #endif

@@ -28,8 +28,9 @@ static sqn_status find_span(sqn_call *c, int at, span *s, sqn_err *e) {
 
 static sqn_status reduce(const char *name, sqn_reduce op, const span *s, sqn_tensor *x,
                          double scale, sqn_tensor *y, sqn_err *e) {
-    sqn_k_reduce k = {op,       x->dtype,           s->outer,           s->n,
-                      s->inner, sqn_tensor_data(x), sqn_tensor_data(y), scale};
+    sqn_k_reduce k = {
+        op,    x->dtype, s->outer, s->n, s->inner, sqn_tensor_data(x), sqn_tensor_data(y),
+        scale, 0,        0};
     return sqn_kernel_result(sqn_tensor_kernels(x)->reduce(&k, NULL), name, x, e);
 }
 

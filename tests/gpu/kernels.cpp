@@ -269,8 +269,8 @@ int main(int count, char **argument) {
     printf("SEED=%llu\n", (unsigned long long)seed);
     omp_set_num_threads(1); /* the controls fork, which threads of OpenMP do not survive */
     std::vector<kernel_case> cases;
-    for (auto part :
-         {elementwise_cases(), optimizer_cases(), row_cases(), attention_cases(), expert_cases()})
+    for (auto part : {elementwise_cases(), optimizer_cases(), row_cases(), attention_cases(),
+                      expert_cases(), lora_cases()})
         for (kernel_case &c : part)
             if (strstr(c.name, word)) cases.push_back(c);
     for (const kernel_case &c : cases) {

@@ -105,5 +105,6 @@ std::vector<kernel_case> optimizer_cases();
 std::vector<kernel_case> row_cases();
 std::vector<kernel_case> attention_cases();
 std::vector<kernel_case> expert_cases();
+std::vector<kernel_case> lora_cases();
 
 #endif

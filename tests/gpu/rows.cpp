@@ -13,11 +13,28 @@ void reduce(sqn_dtype dtype) {
             int64_t out = s[0] * s[2];
             values x = values::floats(dtype, s[0] * s[1] * s[2]);
             values y(op == SQN_REDUCE_ARGMAX ? SQN_I64 : dtype, out);
-            sqn_k_reduce a = {(sqn_reduce)op, dtype, s[0], s[1], s[2], x.at(), y.at(), 0.5}, r = a;
+            sqn_k_reduce a = {(sqn_reduce)op, dtype, s[0], s[1], s[2], x.at(), y.at(), 0.5, 0, 0};
+            sqn_k_reduce r = a;
             r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
             check(sqn_cpu_reduce(&r, nullptr), "cpu");
             check(sqn_cuda_reduce(&a, nullptr), "cuda");
             y.expect(format("reduce %d of %lld", op, (long long)s[1]).c_str());
+        }
+}
+
+void reduce_into(sqn_dtype dtype) { /* what is there, of the accumulator type or the dtype */
+    const int64_t sizes[][3] = {{2, 37, 1}, {1, 70000, 1}, {2, 60, 5}, {1, 130, 200}};
+    for (auto &s : sizes)
+        for (int wide : {0, 1}) {
+            values x = values::floats(dtype, s[0] * s[1] * s[2], 0, 1e-3),
+                   y = values::floats(wide ? accumulator(dtype) : dtype, s[0] * s[2]);
+            sqn_k_reduce a = {SQN_REDUCE_SUM, dtype,  s[0], s[1], s[2],
+                              x.at(),         y.at(), 0.5,  wide, 1};
+            sqn_k_reduce r = a;
+            r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
+            check(sqn_cpu_reduce(&r, nullptr), "cpu");
+            check(sqn_cuda_reduce(&a, nullptr), "cuda");
+            y.expect(format("sum of %lld, wide %d", (long long)s[1], wide).c_str(), 4);
         }
 }
 
@@ -26,7 +43,7 @@ void reduce_nan(sqn_dtype dtype) { /* a NaN wins, the first of equals too */
     std::vector<double> v(70, 1.0);
     v[40] = NAN, v[60] = 3, v[20] = NAN;
     x.set(v);
-    sqn_k_reduce a = {SQN_REDUCE_ARGMAX, dtype, 2, 35, 1, x.at(), y.at(), 1}, r = a;
+    sqn_k_reduce a = {SQN_REDUCE_ARGMAX, dtype, 2, 35, 1, x.at(), y.at(), 1, 0, 0}, r = a;
     r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
     check(sqn_cpu_reduce(&r, nullptr), "cpu");
     check(sqn_cuda_reduce(&a, nullptr), "cuda");
@@ -376,6 +393,7 @@ std::vector<kernel_case> row_cases() {
             {"matmul_few", {SQN_BF16, SQN_F16}, matmul_few},
             {"eigh", {SQN_F64}, eigh},
             {"reduce", floats, reduce},
+            {"reduce_into", floats, reduce_into},
             {"reduce_nan", floats, reduce_nan},
             {"softmax", floats, softmax},
             {"gather", floats, gather},
