@@ -41,6 +41,6 @@ return {
     end
     -- Sanitized, what is quick: half a minute.
     run("", os.getenv "SQLUNE_SANITIZED" and "device/calls device/devices device/graphs device/operators" or "")
-    run("SQLUNE_CARD=capability=86", "device/operators")
+    run("SQLUNE_CARD=capability=86", "device/operators device/attention")
   end,
 }
