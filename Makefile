@@ -131,7 +131,12 @@ $(BUILD)/bin/sqlune-emulated: $(OBJ) $(EMULATED) $(CARD) | $(BUILD)/emulated/lib
 	@mkdir -p $(@D)
 	@echo "ld $@"; $(CXX) $(SAN) -fopenmp -o $@ $^ $(LDLIBS) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../emulated'
 	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
--include $(EMULATED:.o=.d) $(ALONE:.o=.d) $(CARD:.o=.d) $(BUILD)/tests/gpu/cards.d
+# The program with a card that counts bytes and computes nothing, of any size: what a training step would hold.
+$(BUILD)/bin/sqlune-counted: $(OBJ) $(BUILD)/tests/gpu/counted.o
+	@mkdir -p $(@D)
+	@echo "ld $@"; $(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	@for d in $(PARTS); do ln -sfn $(CURDIR)/$$d $(BUILD)/$$d; done
+-include $(EMULATED:.o=.d) $(ALONE:.o=.d) $(CARD:.o=.d) $(BUILD)/tests/gpu/cards.d $(BUILD)/tests/gpu/counted.d
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20

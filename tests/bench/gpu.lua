@@ -7,6 +7,7 @@
 -- card is done. The roofline is measured first: a product of 8192 x 8192 matrices in bf16 and a copy of 1 GiB. `small`:
 -- sizes that the emulated card can do, to see that everything runs.
 local layers = require "sqlune.momq.layer"
+local shapes = require "tests.bench.shapes"
 local sq = require "sqlune"
 local ops = sq.ops
 
@@ -49,6 +50,7 @@ local peak = {} -- { flops a second, bytes a second }
 ---fn does work.calls times (1) what the row is about.
 local function row(name, work, fn)
   if not wanted(name) then return end
+  sq.tensor_memory(true, CARD)
   local ok, time = pcall(seconds, fn)
   collectgarbage()
   if not ok then
@@ -57,7 +59,7 @@ local function row(name, work, fn)
   end
   time = time / (work.calls or 1)
   local least = math.max((work.flops or 0) / peak.flops, (work.bytes or 0) / peak.bytes)
-  rows[name] = { time = time, share = least / time, memory = sq.tensor_memory(true, CARD).peak_bytes }
+  rows[name] = { time = time, share = least / time, memory = sq.tensor_memory(false, CARD).peak_bytes }
   order[#order + 1] = name
   print(("%s\t%.4f ms\t%.0f%% of the roofline"):format(name, time * 1e3, 100 * least / time))
 end
@@ -205,64 +207,33 @@ end
 
 ------------------------------------------------------------------------------------------------- training, decoding
 
-local shapes = {
-  ["0.5B"] = { 896, 4864, 24, 14, 2, 151936, true }, ["1.5B"] = { 1536, 8960, 28, 12, 2, 151936, true },
-  ["7B"] = { 3584, 18944, 28, 28, 4, 152064, false }, small = { 128, 48, 2, 2, 1, 320, true },
-}
-local function config_of(name)
-  local s = shapes[name]
-  return { model_type = "qwen2", hidden_size = s[1], intermediate_size = s[2], num_hidden_layers = s[3],
-    num_attention_heads = s[4], num_key_value_heads = s[5], vocab_size = s[6], tie_word_embeddings = s[7],
-    rope_theta = 1e6 }
-end
-
----One packed row of `length` tokens, the last twentieth labelled.
-local function batch_of(length, vocab)
-  local ids, targets, labelled = {}, {}, 0
-  for i = 1, length do
-    ids[i] = i * 104729 % vocab
-    targets[i] = i > 0.95 * length and i * 31 % vocab or -100
-    if targets[i] ~= -100 then labelled = labelled + 1 end
-  end
-  return { ids = sq.tensor(ids, { dtype = "i64" }), targets = sq.tensor(targets, { dtype = "i64" }),
-    starts = { 0, length }, labelled = labelled, tokens = length }
-end
-
-local function train(name, how, length, checkpoint)
-  local title = ("sft %s %s %d%s"):format(name, how, length, checkpoint and " checkpointing" or "")
+local function train(name, way, length, checkpoint)
+  local title = ("sft %s %s %d%s"):format(name, way, length, checkpoint and " checkpointing" or "")
   if not wanted(title) then return end
   local _s <close> = sq.scope()
-  local lora = how == "lora"
-  local ok, model = pcall(sq.models.from_config, config_of(name), { dtype = "bf16", device = CARD, train = not lora })
-  if not ok then return io.stderr:write(title, ": ", tostring(model), "\n") end
-  local trained = lora and assert(sq.lora.add(model, { r = 16, lora_alpha = 32, target_modules = "all-linear" },
-    { train = true })) or model
-  local parameters, names = trained:parameters(), trained:names()
-  local optimizer = sq.optim.adamw(names, parameters, {})
-  local data = batch_of(length, model.shape.vocabulary)
-  local matrices = model:size() - model.shape.vocabulary * model.shape.hidden * (model.shape.tied and 1 or 2)
-  local c = model.shape
+  local ok, run = pcall(shapes.model, name, way, CARD)
+  if ok then ok, run = pcall(shapes.optimizer, run) end
+  if not ok then
+    io.stderr:write(title, ": ", tostring(run), "\n")
+    return collectgarbage()
+  end
+  local c = run.model.shape
+  local data = shapes.batch(length, c.vocabulary)
+  local matrices = run.model:size() - c.vocabulary * c.hidden * (c.tied and 1 or 2)
   local attention = 2 * c.layers * length * length * c.heads * c.head_dim
-  sq.tensor_memory(true, CARD)
   -- Forward and the gradients of the inputs; with full training those of the weights too. The head's product, of the
   -- labelled rows alone, is left out.
-  row(title, { flops = (lora and 2 or 3) * (2 * matrices * length + attention) }, function()
-    do
-      local _inner <close> = sq.scope()
-      local loss = model:loss_sum(data, { checkpoint = checkpoint }) / data.labelled
-      loss:backward()
-    end
-    local _, factor = sq.optim.clip(parameters, 1.0)
-    optimizer:step(1e-5, factor)
+  row(title, { flops = (way == "lora" and 2 or 3) * (2 * matrices * length + attention) }, function()
+    shapes.step(run, data, checkpoint)
   end)
+  shapes.close(run)
 end
 
 local lengths = small and { 24 } or { 2048, 8192 }
 for _, name in ipairs(small and { "small" } or { "0.5B", "1.5B", "7B" }) do
   for _, length in ipairs(lengths) do
     for _, checkpoint in ipairs { false, true } do
-      if name ~= "7B" then train(name, "full", length, checkpoint) end -- 7B with AdamW in f32 is more than a card holds
-      train(name, "lora", length, checkpoint)
+      for _, way in ipairs(shapes.ways) do train(name, way, length, checkpoint) end
     end
   end
 end
@@ -271,7 +242,7 @@ local function decode(name, count)
   local title = ("decode %s %d"):format(name, count)
   if not wanted(title) then return end
   local _s <close> = sq.scope()
-  local model = assert(sq.models.from_config(config_of(name), { dtype = "bf16", device = CARD }))
+  local model = assert(sq.models.from_config(shapes.config(name), { dtype = "bf16", device = CARD }))
   local prompts, tokens = {}, small and 3 or 64
   for i = 1, count do prompts[i] = { i, i + 1, i + 2, i + 3 } end
   local function run(n) return function() sq.generate.run(model, prompts, { max_tokens = n }) end end
@@ -300,10 +271,13 @@ if python then
   pipe:close()
 end
 local out = {}
+local function ms(r) return r and ("%.4f"):format(r.time * 1e3) or "-" end
+local function bytes(r) return r and sq.term.bytes(math.floor(r.memory)) or "-" end
 for i, name in ipairs(order) do
-  local r, p = rows[name], theirs[name]
-  out[i] = { name, ("%.4f"):format(r.time * 1e3), ("%.0f%%"):format(100 * r.share),
-    p and ("%.4f"):format(p.time * 1e3) or "-", p and ("%.2f"):format(p.time / r.time) or "-",
-    sq.term.bytes(r.memory), p and sq.term.bytes(math.floor(p.memory)) or "-" }
+  local r, eager, compiled = rows[name], theirs[name], theirs[name .. " compiled"]
+  local best = math.min(eager and eager.time or math.huge, compiled and compiled.time or math.huge)
+  out[i] = { name, ms(r), ("%.0f%%"):format(100 * r.share), ms(eager), ms(compiled),
+    best < math.huge and ("%.2f"):format(best / r.time) or "-", bytes(r), bytes(eager), bytes(compiled) }
 end
-print(sq.term.table { columns = { "what", "ms", "roofline", "PyTorch ms", "faster", "peak", "PyTorch's" }, rows = out })
+print(sq.term.table { columns = { "what", "ms", "roofline", "PyTorch ms", "compiled ms", "faster", "peak", "PyTorch's",
+  "compiled's" }, rows = out })

@@ -1,4 +1,5 @@
-"""PyTorch's side of gpu.lua: name, tab, milliseconds (median), tab, peak bytes of the card.
+"""PyTorch's side of gpu.lua: name, tab, milliseconds (median), tab, peak bytes of the card. A name that ends in
+" compiled" is the row of that name under torch.compile.
 
     python gpu_peer.py [FILTER] [small]
 """
@@ -8,13 +9,14 @@ import time
 
 import torch
 import torch.nn.functional as F
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import momq_peer
+from shapes_peer import batch, checkpointed, model_of, precision, trained_model
 
 FILTER = sys.argv[1] if len(sys.argv) > 1 else ""
 SMALL = "small" in sys.argv[2:]
 CARD = "cuda" if torch.cuda.is_available() else "cpu"
+COMPILER = "inductor" if CARD == "cuda" else "eager"
 TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = (
     (8, 32, 48, 4, 2, 64, 64) if SMALL else (4096, 3584, 18944, 28, 4, 128, 152064))
 
@@ -147,47 +149,28 @@ def attend(count, length):
         print(f"{title}: out of memory", file=sys.stderr)
 
 
-SHAPES = {"0.5B": (896, 4864, 24, 14, 2, 151936, True), "1.5B": (1536, 8960, 28, 12, 2, 151936, True),
-          "7B": (3584, 18944, 28, 28, 4, 152064, False), "small": (128, 48, 2, 2, 1, 320, True)}
-
-
-def model_of(name):
-    hidden, inner, layers, heads, groups, vocab, tied = SHAPES[name]
-    config = Qwen2Config(hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
-                         num_key_value_heads=groups, vocab_size=vocab, tie_word_embeddings=tied, rope_theta=1e6)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device(CARD):
-        model = Qwen2ForCausalLM._from_config(config, attn_implementation="sdpa")
-    torch.set_default_dtype(torch.float32)
-    return model.to(torch.bfloat16)
-
-
-def train(name, how, length, checkpointing):
-    title = f"sft {name} {how} {length}" + (" checkpointing" if checkpointing else "")
+def train(name, way, length, checkpointing):
+    """Eager, and compiled."""
+    title = f"sft {name} {way} {length}" + (" checkpointing" if checkpointing else "")
     if FILTER not in title:
         return
     try:
-        model = model_of(name)
-        if how == "lora":
-            from peft import LoraConfig, get_peft_model
-            model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
+        model = trained_model(name, way, CARD)
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-            model.enable_input_require_grads()
-        model.train()
+            checkpointed(model)
         trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=CARD == "cuda")
-        ids = (torch.arange(1, length + 1, device=CARD) * 104729 % model.config.vocab_size).unsqueeze(0)
-        labels = ids.clone()
-        labels[:, : int(0.95 * length)] = -100
+        optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
+        ids, labels = batch(length, model.config.vocab_size, CARD)
+        for kind, run in ((title, model), (title + " compiled", torch.compile(model, backend=COMPILER))):
+            def step():
+                with precision(way, CARD):
+                    loss = run(input_ids=ids, labels=labels).loss
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(trained, 1.0)
+                optimizer.step()
+                optimizer.zero_grad()
 
-        def step():
-            model(input_ids=ids, labels=labels).loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-
-        row(title, step)
+            row(kind, step)
     except torch.OutOfMemoryError:
         print(f"{title}: out of memory", file=sys.stderr)
 
@@ -195,7 +178,7 @@ def train(name, how, length, checkpointing):
 def decode(name, count):
     if FILTER not in f"decode {name} {count}":
         return
-    model, tokens = model_of(name).eval(), 3 if SMALL else 64
+    model, tokens = model_of(name, CARD).eval(), 3 if SMALL else 64
     ids = torch.tensor([[i, i + 1, i + 2, i + 3] for i in range(1, count + 1)], device=CARD)
 
     def run(n):
@@ -214,13 +197,13 @@ for size in (40,) if SMALL else (2048, 8192, 32768):
     both(f"attention {size}", [random(size, HEADS, DIM, wants=True), random(size, GROUPS, DIM, wants=True),
                                random(size, GROUPS, DIM, wants=True)], attention)
 for size in (70,) if SMALL else (4096, 32768):
-    for batch in (1, 3) if SMALL else (1, 8, 64):
-        attend(batch, size)
+    for many in (1, 3) if SMALL else (1, 8, 64):
+        attend(many, size)
 for size in ("small",) if SMALL else ("0.5B", "1.5B", "7B"):
     for tokens in (24,) if SMALL else (2048, 8192):
         for again in (False, True):
-            for way in ("full", "lora") if size != "7B" else ("lora",):
+            for way in ("full", "bf16", "lora"):
                 train(size, way, tokens, again)
 for size in ("small",) if SMALL else ("0.5B", "7B"):
-    for batch in (1, 8, 64):
-        decode(size, batch)
+    for many in (1, 8, 64):
+        decode(size, many)
