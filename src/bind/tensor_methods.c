@@ -115,9 +115,14 @@ static int l_keep(lua_State *L) { /* out of every scope */
     return 1;
 }
 
-/* The gradient is gone, its memory stays for the next one. */
+/* The gradient is gone. On the host its memory stays for the next one: fresh pages cost. On a card
+ * the pool gives it to the activations of the next forward pass. */
 static int l_zero_grad(lua_State *L) {
     sqn_tensor *t = bind_check_tensor(L, 1);
+    if (sqn_tensor_device(t) != SQN_CPU) {
+        sqn_tensor_release(t->grad);
+        t->grad = NULL;
+    }
     t->grad_stale = t->grad != NULL;
     return 0;
 }

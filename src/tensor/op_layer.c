@@ -93,14 +93,13 @@ sqn_status sqn_op_rms_norm(sqn_call *c, sqn_err *e) {
         sqn_node_save(node, w);
         sqn_node_save(node, inv);
     }
-    status = sqn_op_result(c, node, 0, y);
-    y = NULL;
-    if (h != NULL) {
-        sqn_op_result(c, node, 1, h);
-        h = NULL;
-    } else {
-        c->out[1] = sqn_tensor_retain(in[0]);
+    if (h == NULL) { /* the sum is x: one kernel adds up what comes back through both results */
+        status = SQN_NOMEM;
+        if ((h = sqn_tensor_detach(x, e)) == NULL) goto fail;
     }
+    status = sqn_op_result(c, node, 0, y);
+    sqn_op_result(c, node, 1, h);
+    y = h = NULL;
 fail:
     sqn_node_release(node);
     sqn_tensor_release(own);

@@ -45,15 +45,17 @@ local function count(run, length, checkpoint)
   return held, peak
 end
 
----Bytes that one more layer holds for a token, without and with checkpointing.
+---Bytes that one more layer holds for one more token, without and with checkpointing.
 local function each_layer(name, way)
-  local tokens, held = 64, {}
-  for layers = 2, 3 do
-    with_model(name, way, layers, function(run)
-      held[layers] = { [false] = count(run, tokens, false), [true] = count(run, tokens, true) }
-    end)
+  local function of(checkpoint)
+    local held = {}
+    for layers = 2, 3 do
+      with_model(name, way, layers, function(run)
+        held[layers] = count(run, 4096, checkpoint) - count(run, 2048, checkpoint)
+      end)
+    end
+    return (held[3] - held[2]) / 2048
   end
-  local function of(checkpoint) return (held[3][checkpoint] - held[2][checkpoint]) / tokens end
   return { [false] = of(false), [true] = of(true) }
 end
 

@@ -87,8 +87,8 @@ def count(name, way, length, checkpointing):
 
 
 def each_layer(name, way, backend):
-    """Bytes that a layer holds for a token: of three layers less of two."""
-    def held(layers, tokens=64, vocabulary=512):
+    """Bytes that one more layer holds for one more token."""
+    def held(layers, tokens, vocabulary=512):
         torch._dynamo.reset()
         model = filled(trained_model(name, way, "meta", layers, vocabulary))
         own, saved = {p.untyped_storage().data_ptr() for p in model.parameters()}, {}
@@ -104,9 +104,9 @@ def each_layer(name, way, backend):
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x), precision(way, "cpu"):
             loss = run(input_ids=ids, labels=labels).loss
         del loss
-        return sum(s.nbytes() for s in saved.values()) / tokens
+        return sum(s.nbytes() for s in saved.values())
 
-    return held(3) - held(2)
+    return (held(3, 128) - held(2, 128) - held(3, 64) + held(2, 64)) / 64
 
 
 for size in ("small",) if SMALL else ("0.5B", "1.5B", "7B"):

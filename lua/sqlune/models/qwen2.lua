@@ -62,9 +62,11 @@ local function layer(p, c, i, rope)
   end
 end
 
----A layer's results; with at.checkpoint backward makes its activations again instead of keeping them.
+---A layer's results; with at.checkpoint backward makes its activations again instead of keeping them, from one tensor:
+---the sum that the layer would begin with is made here.
 local function call(run, x, residual, at)
   if not at.checkpoint then return run(x, residual, at) end
+  if residual then x, residual = x + residual, nil end
   if not x.requires_grad then x.requires_grad = true end -- no trained weight lies below
   return at.checkpoint(run, x, residual, at)
 end
