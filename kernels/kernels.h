@@ -264,13 +264,15 @@ typedef struct sqn_k_rms_norm_grad {
     int64_t rows, n;
     const void *h, *weight, *inv, *dy, *dh /* gradient that came in for h; may be NULL */;
     void *dx;      /* gradient of x and of residual alike */
-    void *dweight; /* [n] accumulator type, overwritten; may be NULL */
+    void *dweight; /* [n] accumulator type; may be NULL */
+    int add;       /* dweight += */
 } sqn_k_rms_norm_grad;
 typedef struct sqn_k_rope { /* rotates pairs (i, i + dim/2) of each head: y = x cos + rot(x) sin */
     sqn_dtype dtype;
-    int64_t tokens, heads, dim;
-    const void *x;             /* [tokens, heads, dim] */
-    void *y;                   /* may be x */
+    int64_t tokens, dim;
+    int64_t heads[2];          /* of two tensors that are rotated alike; may be 0 */
+    const void *x[2];          /* [tokens, heads, dim] */
+    void *y[2];                /* may be x */
     const void *cosine, *sine; /* [table rows, dim/2] in the accumulator type, already rounded to
                                   dtype's precision */
     const int64_t *positions;  /* [tokens], rows of the tables */

@@ -1,107 +1,57 @@
 /* Sums, means and extremes over one dimension. The order of a sum depends on the sizes only. */
-#include "kernels/cuda/cuda.cuh"
+#include "kernels/cuda/columns.cuh"
 
 namespace sqn {
-constexpr int64_t rows_a_part = 64;   /* of a sum down columns, at least */
 constexpr int64_t run_a_part = 65536; /* of a sum along a row */
 
-/* Where sums go: parts of them, or what was asked for. */
-template <class T> struct sums {
-    using A = acc<T>;
-    A *parts; /* null: this is the whole sum */
-    void *y;
-    A scale;
-    int wide, add;
-    __device__ __forceinline__ void put(int64_t i, A sum) const {
-        if (parts)
-            parts[i] = sum;
-        else if (wide)
-            ((A *)y)[i] = sum * scale + (add ? ((const A *)y)[i] : (A)0);
-        else
-            store((T *)y + i, sum * scale + (add ? load(((const T *)y)[i]) : (A)0));
-    }
-};
-
-/* Piece p of row o. */
-template <class T> __global__ void sum_rows(const T *x, sums<T> to, int64_t n, int64_t pieces) {
-    using A = acc<T>;
+/* y[o, p] (+)= scale times the sum of piece p of row o. */
+template <class F, class T>
+__global__ void sum_rows_kernel(const F *x, T *y, int64_t n, acc<F> scale, bool add) {
+    using A = acc<F>;
     const int64_t o = blockIdx.y, p = blockIdx.x;
-    const T *row = x + o * n;
+    const F *row = x + o * n;
     const int64_t end = (p + 1) * run_a_part < n ? (p + 1) * run_a_part : n;
     A sum = 0;
     for (int64_t i = p * run_a_part + threadIdx.x; i < end; i += blockDim.x) sum += load(row[i]);
     sum = block_reduce(sum, plus{}, (A)0);
-    if (threadIdx.x == 0) to.put(o * pieces + p, sum);
+    T *to = y + o * gridDim.x + p;
+    if (threadIdx.x == 0) store(to, sum * scale + (add ? load(*to) : (A)0));
 }
 
-/* Rows p * per … of column c. */
-template <class T>
-__global__ void sum_columns(const T *x, sums<T> to, int64_t n, int64_t inner, int64_t pieces,
-                            int64_t per) {
-    using A = acc<T>;
-    const int64_t c = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, p = blockIdx.y,
-                  o = blockIdx.z;
-    if (c >= inner) return;
-    const int64_t end = (p + 1) * per < n ? (p + 1) * per : n;
-    A sum = 0;
-    for (int64_t r = p * per; r < end; r++) sum += load(x[(o * n + r) * inner + c]);
-    to.put((o * pieces + p) * inner + c, sum);
-}
-
-template <class T>
-__global__ void sum_parts(const acc<T> *parts, sums<T> to, int64_t total, int64_t inner,
-                          int64_t pieces) {
-    using A = acc<T>;
-    const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= total) return;
-    const A *from = parts + i / inner * pieces * inner + i % inner;
-    A sum = 0;
-    for (int64_t p = 0; p < pieces; p++) sum += from[p * inner];
-    to.put(i, sum);
-}
-
-/* The sums of `outer` matrices from x on, of `pieces` parts each. */
-template <class T>
-void sum_pieces(const sqn_k_reduce *a, const T *x, sums<T> to, int64_t outer, int64_t pieces,
-                int64_t per, void *stream) {
-    if (a->inner == 1) {
-        auto run = sum_rows<T>;
-        SQN_LAUNCH(run, dim3((unsigned)pieces, (unsigned)outer), threads_for(a->n), 0, stream, x,
-                   to, a->n, pieces);
-    } else {
-        auto run = sum_columns<T>;
-        SQN_LAUNCH(run, dim3((unsigned)ceil_div(a->inner, 128), (unsigned)pieces, (unsigned)outer),
-                   128, 0, stream, x, to, a->n, a->inner, pieces, per);
+template <class F, class T>
+void sum_runs(const F *x, T *y, int64_t rows, int64_t n, double scale, bool add, void *stream) {
+    const int64_t most = 32768; /* a grid's y ends at 65535 */
+    const int64_t pieces = n > run_a_part ? ceil_div(n, run_a_part) : 1;
+    auto run = sum_rows_kernel<F, T>;
+    for (int64_t o = 0; o < rows; o += most) {
+        const int64_t now = rows - o < most ? rows - o : most;
+        SQN_LAUNCH(run, dim3((unsigned)pieces, (unsigned)now), threads_for(n), 0, stream, x + o * n,
+                   y + o * pieces, n, (acc<F>)scale, add);
     }
 }
 
-template <class T> sqn_status sum(const sqn_k_reduce *a, void *stream) {
-    using A = acc<T>;
-    const int64_t most = 32768; /* a grid's y and z end at 65535 */
-    int64_t per = a->inner == 1 ? run_a_part : rows_a_part;
-    if (a->inner != 1 && ceil_div(a->n, per) > most) per = ceil_div(a->n, most);
-    const int64_t pieces = a->n > per ? ceil_div(a->n, per) : 1, total = a->outer * a->inner;
-    const sums<T> whole = {nullptr, a->y, (A)a->scale, a->wide, a->add};
-    A *parts = nullptr;
-    if (pieces > 1) {
-        parts = (A *)sqn_cuda_scratch((size_t)(total * pieces) * sizeof(A), stream);
-        if (parts == nullptr) return SQN_NOMEM;
+/* y[o] (+)= scale times the sum of row o; long rows in pieces, whose sums are summed then. */
+template <class F, class T>
+sqn_status sum_rows(const F *x, T *y, int64_t rows, int64_t n, double scale, bool add,
+                    void *stream) {
+    using A = acc<F>;
+    const int64_t pieces = ceil_div(n, run_a_part);
+    if (pieces <= 1) {
+        sum_runs(x, y, rows, n, scale, add, stream);
+        return sqn_cuda_launched();
     }
-    for (int64_t o = 0; o < a->outer; o += most) {
-        const int64_t now = a->outer - o < most ? a->outer - o : most;
-        sums<T> to = whole;
-        if (parts)
-            to.parts = parts + o * pieces * a->inner;
-        else
-            to.y = (char *)a->y + (size_t)(o * a->inner) * (a->wide ? sizeof(A) : sizeof(T));
-        sum_pieces(a, (const T *)a->x + o * a->n * a->inner, to, now, pieces, per, stream);
-    }
-    if (parts == nullptr) return sqn_cuda_launched();
-    auto run = sum_parts<T>;
-    SQN_LAUNCH(run, (unsigned)ceil_div(total, 256), 256, 0, stream, parts, whole, total, a->inner,
-               pieces);
+    A *parts = (A *)sqn_cuda_scratch((size_t)(rows * pieces) * sizeof(A), stream);
+    if (parts == nullptr) return SQN_NOMEM;
+    sum_runs(x, parts, rows, n, 1, false, stream);
+    const sqn_status status = sum_rows(parts, y, rows, pieces, scale, add, stream);
     sqn_cuda_scratch_release(parts, stream);
-    return sqn_cuda_launched();
+    return status;
+}
+
+template <class F, class T> sqn_status sum(const sqn_k_reduce *a, T *y, void *stream) {
+    const F *x = (const F *)a->x;
+    if (a->inner == 1) return sum_rows(x, y, a->outer, a->n, a->scale, a->add != 0, stream);
+    return sum_columns(x, y, a->outer, a->n, a->inner, a->scale, a->add != 0, stream);
 }
 
 template <class A> struct best {
@@ -157,7 +107,9 @@ extern "C" sqn_status sqn_cuda_reduce(const sqn_k_reduce *a, void *stream) {
     if (total == 0) return SQN_OK;
     return sqn::by_float(a->dtype, [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;
-        if (a->op == SQN_REDUCE_SUM) return sqn::sum<T>(a, stream);
+        if (a->op == SQN_REDUCE_SUM)
+            return a->wide ? sqn::sum<T>(a, (sqn::acc<T> *)a->y, stream)
+                           : sqn::sum<T>(a, (T *)a->y, stream);
         auto run = sqn::extreme_kernel<T>;
         SQN_LAUNCH(run, sqn::grid_for(total, 1), sqn::threads_for(a->n), 0, stream, *a, total);
         return sqn_cuda_launched();

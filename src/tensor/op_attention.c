@@ -3,16 +3,25 @@
 
 #include "tensor/ops.h"
 
+/* Is every row of k one of a segment's keys? They share none (check_gradient). */
+static bool all_keys_used(const sqn_tensor *k, const sqn_tensor *counts) {
+    const int64_t *count = sqn_tensor_data(counts);
+    int64_t sum = 0;
+    for (int64_t i = 0; i < counts->shape[0]; i++) sum += count[i];
+    return sum == k->shape[0];
+}
+
 /* saved: q k v out lse starts key_rows key_counts; i: window, causal; f: scale. */
 static sqn_status attention_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
                                  sqn_err *e) {
+    const sqn_tensor *q = n->saved[0], *k = n->saved[1];
+    const bool written = all_keys_used(k, n->saved[7]); /* by the kernel, whole */
     for (int j = 0; j < 3; j++) {
         const sqn_tensor *x = n->saved[j];
-        if ((din[j] = sqn_tensor_zeros(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e)) ==
-            NULL)
-            return SQN_NOMEM;
+        din[j] = (j == 0 || written ? sqn_tensor_new : sqn_tensor_zeros)(
+            sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
+        if (din[j] == NULL) return SQN_NOMEM;
     }
-    const sqn_tensor *q = n->saved[0], *k = n->saved[1];
     const int device = sqn_tensor_device(q);
     sqn_k_attention_grad a = {.dtype = q->dtype,
                               .segments = n->saved[6]->shape[0],
@@ -110,12 +119,11 @@ static sqn_status mirror_segments(const segments *s, int device, sqn_err *e) {
 static sqn_status own_keys(sqn_call *c, segments *s, int64_t n, sqn_err *e) {
     if (sqn_tensor_device(s->starts) != SQN_CPU)
         return sqn_op_fail(c, e, "a recording wants keys and lengths");
-    s->key_rows = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
+    s->key_rows = sqn_tensor_view(s->starts, 1, &n, s->starts->stride, s->starts->offset, e);
     s->key_counts = sqn_tensor_new(SQN_CPU, SQN_I64, 1, &n, e);
     if (s->key_rows == NULL || s->key_counts == NULL) return e->code;
     const int64_t *start = sqn_tensor_data(s->starts);
     for (int64_t i = 0; i < n; i++) {
-        ((int64_t *)sqn_tensor_data(s->key_rows))[i] = start[i];
         ((int64_t *)sqn_tensor_data(s->key_counts))[i] = start[i + 1] - start[i];
     }
     return SQN_OK;

@@ -8,15 +8,14 @@ static sqn_status rms_norm_back(sqn_node *n, sqn_tensor *const dout[], sqn_tenso
                                 sqn_err *e) {
     sqn_tensor *h = n->saved[0], *w = n->saved[1], *inv = n->saved[2], *dx = NULL, *dw = NULL;
     int64_t width = w->shape[0], rows = sqn_tensor_numel(h) / width;
+    bool fresh = true;
     sqn_status status = SQN_NOMEM;
     if (dout[0] == NULL) { /* only h was used */
         dx = sqn_tensor_retain(dout[1]);
     } else {
         if ((dx = sqn_tensor_new(sqn_tensor_device(h), h->dtype, h->ndim, h->shape, e)) == NULL)
             goto fail;
-        if (n->needs[1] && (dw = sqn_tensor_new(sqn_tensor_device(w), sqn_accumulator(w->dtype), 1,
-                                                &width, e)) == NULL)
-            goto fail;
+        if (n->needs[1]) SQN_GOTO(sqn_node_grad(n, 1, inv, 1, &width, &din[1], &dw, &fresh, e));
         sqn_k_rms_norm_grad k = {.dtype = h->dtype,
                                  .rows = rows,
                                  .n = width,
@@ -26,15 +25,14 @@ static sqn_status rms_norm_back(sqn_node *n, sqn_tensor *const dout[], sqn_tenso
                                  .dy = sqn_tensor_data(dout[0]),
                                  .dh = n->outputs > 1 && dout[1] ? sqn_tensor_data(dout[1]) : NULL,
                                  .dx = sqn_tensor_data(dx),
-                                 .dweight = dw ? sqn_tensor_data(dw) : NULL};
+                                 .dweight = dw ? sqn_tensor_data(dw) : NULL,
+                                 .add = !fresh};
         SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(h)->rms_norm_grad(&k, NULL), n->op, h, e));
     }
     if (n->inputs > 2 && n->needs[2]) din[2] = sqn_tensor_retain(dx);
     din[0] = dx;
-    din[1] = dw;
     return SQN_OK;
 fail:
-    sqn_tensor_release(dw);
     sqn_tensor_release(dx);
     return status;
 }
@@ -114,29 +112,33 @@ fail:
 
 /* ---- rope ---- */
 
-static sqn_status rotate(const char *name, sqn_tensor *x, sqn_tensor *positions, sqn_tensor *cosine,
-                         sqn_tensor *sine, bool backward, sqn_tensor **y, sqn_err *e) {
-    *y = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
-    if (*y == NULL) return SQN_NOMEM;
-    sqn_k_rope k = {x->dtype,
-                    x->shape[0],
-                    x->shape[1],
-                    x->shape[2],
-                    sqn_tensor_data(x),
-                    sqn_tensor_data(*y),
-                    sqn_tensor_data(cosine),
-                    sqn_tensor_data(sine),
-                    sqn_tensor_data_on(positions, sqn_tensor_device(x)),
-                    backward};
-    return sqn_kernel_result(sqn_tensor_kernels(x)->rope(&k, NULL), name, x, e);
+/* y[j] (owned) = x[j] rotated, of two in one call; either may be NULL. */
+static sqn_status rotate(const char *name, sqn_tensor *const x[2], sqn_tensor *positions,
+                         sqn_tensor *cosine, sqn_tensor *sine, bool backward, sqn_tensor *y[2],
+                         sqn_err *e) {
+    const sqn_tensor *any = x[0] ? x[0] : x[1];
+    sqn_k_rope k = {.dtype = any->dtype,
+                    .tokens = any->shape[0],
+                    .dim = any->shape[2],
+                    .cosine = sqn_tensor_data(cosine),
+                    .sine = sqn_tensor_data(sine),
+                    .positions = sqn_tensor_data_on(positions, sqn_tensor_device(any)),
+                    .backward = backward};
+    for (int j = 0; j < 2; j++) {
+        if (x[j] == NULL) continue;
+        y[j] = sqn_tensor_new(sqn_tensor_device(any), x[j]->dtype, x[j]->ndim, x[j]->shape, e);
+        if (y[j] == NULL) return SQN_NOMEM;
+        k.heads[j] = x[j]->shape[1];
+        k.x[j] = sqn_tensor_data(x[j]), k.y[j] = sqn_tensor_data(y[j]);
+    }
+    return sqn_kernel_result(sqn_tensor_kernels(any)->rope(&k, NULL), name, any, e);
 }
 
 static sqn_status rope_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[], sqn_err *e) {
-    for (int j = 0; j < 2; j++)
-        if (n->needs[j] && dout[j] != NULL)
-            SQN_TRY(
-                rotate(n->op, dout[j], n->saved[0], n->saved[1], n->saved[2], true, &din[j], e));
-    return SQN_OK;
+    sqn_tensor *d[2];
+    for (int j = 0; j < 2; j++) d[j] = n->needs[j] ? dout[j] : NULL;
+    if (d[0] == NULL && d[1] == NULL) return SQN_OK;
+    return rotate(n->op, d, n->saved[0], n->saved[1], n->saved[2], true, din, e);
 }
 
 static sqn_status check_rope(sqn_call *c, const sqn_tensor *x, sqn_err *e) {
@@ -159,6 +161,7 @@ sqn_status sqn_op_rope(sqn_call *c, sqn_err *e) {
     sqn_node *node = NULL;
     SQN_TRY(check_rope(c, in[0], e));
     SQN_TRY(check_rope(c, in[1], e));
+    SQN_TRY(sqn_op_same_dtype(c, in[0], in[1], e));
     sqn_status status = SQN_MISUSE;
     if ((positions = sqn_op_index(c, c->arg[2].t, c->arg[3].t->shape[0], 0,
                                   sqn_tensor_device(in[0]), e)) == NULL)
@@ -166,8 +169,8 @@ sqn_status sqn_op_rope(sqn_call *c, sqn_err *e) {
     for (int j = 0; j < 2; j++) {
         status = SQN_NOMEM;
         if ((flat[j] = sqn_tensor_as(in[j], in[j]->dtype, e)) == NULL) goto fail;
-        SQN_GOTO(rotate(c->name, flat[j], positions, c->arg[3].t, c->arg[4].t, false, &y[j], e));
     }
+    SQN_GOTO(rotate(c->name, flat, positions, c->arg[3].t, c->arg[4].t, false, y, e));
     SQN_GOTO(sqn_node_new(&node, c->name, rope_back, 2, in, e));
     if (node != NULL) {
         sqn_node_save(node, positions);

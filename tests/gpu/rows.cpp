@@ -111,6 +111,7 @@ void scatter(sqn_dtype dtype) {
 struct norm_run {
     int64_t rows, n;
     values x, residual, w, in, dy, dh, h, y, inv, dx, dw;
+    int add = 0; /* to the dweight that is there */
 
     norm_run(sqn_dtype t, int64_t rows, int64_t n)
         : rows(rows), n(n), x(values::floats(t, rows * n)), residual(values::floats(t, rows * n)),
@@ -133,7 +134,8 @@ struct norm_run {
                                  n,       at(x),
                                  w.at(),  at(in),
                                  at(dy),  fused ? at(dh) : nullptr,
-                                 at(dx),  count == rows ? dw.at() : nullptr};
+                                 at(dx),  count == rows ? dw.at() : nullptr,
+                                 add};
         check(sqn_cuda_rms_norm_grad(&g, nullptr), "cuda");
     }
     void on_cpu(bool fused) {
@@ -142,7 +144,7 @@ struct norm_run {
         check(sqn_cpu_rms_norm(&a, nullptr), "cpu");
         sqn_k_rms_norm_grad g = {SQN_F64,  rows,     n,        x.cpu(),
                                  w.cpu(),  in.cpu(), dy.cpu(), fused ? dh.cpu() : nullptr,
-                                 dx.cpu(), dw.cpu()};
+                                 dx.cpu(), dw.cpu(), add};
         check(sqn_cpu_rms_norm_grad(&g, nullptr), "cpu");
     }
 };
@@ -166,6 +168,10 @@ void rms_norm_of(sqn_dtype dtype, int64_t rows, int64_t n, bool fused) {
     b.y.expect_bits(a.y, "y of what is not aligned");
     b.inv.expect_bits(a.inv, "inv of what is not aligned");
     b.dx.expect_bits(a.dx, "dx of what is not aligned");
+    a.add = 1;
+    a.on_card(fused, 0, rows);
+    a.on_cpu(fused);
+    a.dw.expect("dweight, added", narrow ? 20000 : 10);
 }
 
 void rms_norm(sqn_dtype dtype) {
@@ -179,38 +185,49 @@ void rms_norm_long(sqn_dtype dtype) { /* held in one pack a thread, in several, 
     for (int64_t n : {2040, 2056, 3000, 8192, 8200, 16400}) rms_norm_of(dtype, 2, n, n != 3000);
 }
 
-void rope_of(sqn_dtype dtype, int64_t heads, int64_t dim) {
-    const int64_t tokens = 9, table = 20;
+/* Two tensors of other numbers of heads; the second may have none. */
+void rope_of(sqn_dtype dtype, int64_t heads, int64_t others, int64_t dim) {
+    const int64_t tokens = 9, table = 20, n = tokens * heads * dim, m = tokens * others * dim;
     sqn_dtype wide = accumulator(dtype);
-    values x = values::floats(dtype, tokens * heads * dim), y(dtype, tokens * heads * dim);
+    values x = values::floats(dtype, n), y(dtype, n), x2 = values::floats(dtype, m), y2(dtype, m);
     values c = values::floats(wide, table * dim / 2, -1, 1),
            s = values::floats(wide, table * dim / 2, -1, 1);
     values at = values::integers(SQN_I64, tokens, table);
     for (int backward : {0, 1}) {
-        sqn_k_rope a = {dtype,  tokens, heads,  dim,      x.at(),
-                        y.at(), c.at(), s.at(), at.ids(), backward};
-        sqn_k_rope r = {
-            SQN_F64, tokens, heads, dim, x.cpu(), y.cpu(), c.cpu(), s.cpu(), (int64_t *)at.cpu(),
-            backward};
+        sqn_k_rope a = {
+            dtype,  tokens, dim,      {heads, others}, {x.at(), x2.at()}, {y.at(), y2.at()},
+            c.at(), s.at(), at.ids(), backward};
+        sqn_k_rope r = {SQN_F64,
+                        tokens,
+                        dim,
+                        {heads, others},
+                        {x.cpu(), x2.cpu()},
+                        {y.cpu(), y2.cpu()},
+                        c.cpu(),
+                        s.cpu(),
+                        (int64_t *)at.cpu(),
+                        backward};
         check(sqn_cpu_rope(&r, nullptr), "cpu");
         check(sqn_cuda_rope(&a, nullptr), "cuda");
         y.expect("y");
-        values in_place = x.again();
-        a.x = a.y = in_place.at();
+        y2.expect("the other y");
+        values in_place = x.again(), other = x2.again();
+        a.x[0] = a.y[0] = in_place.at(), a.x[1] = a.y[1] = other.at();
         check(sqn_cuda_rope(&a, nullptr), "cuda");
         in_place.expect_bits(y, "y in place");
+        other.expect_bits(y2, "the other y in place");
         const shifted by(1);
         values odd = x.again(), z(dtype, x.n);
-        a.x = odd.at(), a.y = z.at();
+        a.x[0] = odd.at(), a.y[0] = z.at(), a.heads[1] = 0;
         check(sqn_cuda_rope(&a, nullptr), "cuda");
         z.expect_bits(y, "y of what is not aligned");
     }
 }
 
 void rope(sqn_dtype dtype) {
-    for (int64_t dim = 2; dim <= 40; dim += 2) rope_of(dtype, 3, dim);
-    rope_of(dtype, 14, 64);
-    rope_of(dtype, 5, 128);
+    for (int64_t dim = 2; dim <= 40; dim += 2) rope_of(dtype, 3, dim % 4, dim);
+    rope_of(dtype, 14, 2, 64);
+    rope_of(dtype, 5, 5, 128);
 }
 
 void cross_entropy(sqn_dtype dtype, int64_t vocab, double smoothing, double z_loss) {
