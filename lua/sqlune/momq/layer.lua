@@ -28,22 +28,15 @@ end
 
 local function wide_of(x) return x.dtype == "f64" and "f64" or "f32" end
 
-local function integer(i, device) return sq.tensor(i, { dtype = "i64", device = device }) end
-
----0, 1, … below n; and i. A cache keeps them, so that its steps can be recorded (sq.graph).
-local function counting(at, n, device)
-  if not at.cache then return sq.arange(0, n - 1, { device = device }) end
-  local kept = at.cache.kept
-  if not kept.counting or kept.counting:size(1) < n then
-    kept.counting = sq.arange(0, math.max(n, 4096) - 1, { device = device }):keep()
+---0, step, 2 step, …: `count` of them. A cache keeps them, so that its steps can be recorded (sq.graph).
+local function multiples(at, count, step, device)
+  local kept = at.cache and at.cache.kept
+  local x = kept and kept[step]
+  if not x or x:size(1) < count then
+    x = (sq.arange(0, math.max(count, kept and 4096 or 0) - 1) * step):to(device)
+    if kept then kept[step] = x:keep() end
   end
-  return kept.counting:narrow(1, 1, n)
-end
-local function fixed(at, i, device)
-  if not at.cache then return integer(i, device) end
-  local kept = at.cache.kept
-  kept[i] = kept[i] or integer(i, device):keep()
-  return kept[i]
+  return x:narrow(1, 1, count)
 end
 
 ---x W^T + b + scale drop(x) A^T B^T
@@ -91,7 +84,7 @@ local function choose_compat(self, x, at, logits)
   if c.enable_dialect_router then
     local q = ops.softmax(u:to(wide))
     if c.hard_dialect_router then -- causal: each token's own likeliest group
-      local groups = counting(at, D, x.device):reshape { 1, D }
+      local groups = multiples(at, D, 1, x.device):reshape { 1, D }
       q = q * ops.eq(ops.argmax(u):reshape { N, 1 }, groups):to(wide)
     end
     v = (v:reshape { N, D, n } * q:reshape { N, D, 1 }):reshape { N, D * n }
@@ -143,7 +136,7 @@ local function choose_soft(self, x, at, logits)
   local a, places = ops.topk(s, K)
   local taken = a
   if c.norm_topk_prob then a = a / a:sum(3, true) end
-  local first = counting(at, D, x.device) * fixed(at, n, x.device) -- expert of each group
+  local first = multiples(at, D, n, x.device) -- expert of each group
   local ids = (places + first:reshape { 1, D, 1 }):reshape { N, D * K }
   local weights = (a * p:reshape { N, D, 1 }):reshape { N, D * K }
   if at.routes then record(self, at, { s = s, u = u, p = p, ids = ids, weights = weights, taken = taken }) end
@@ -156,13 +149,13 @@ local function choose_hard(self, x, at, logits)
   local D, n = c.dialect_num, c.num_experts // c.dialect_num
   local u = logits.lora_dialect_gate:to(wide)
   local p, top = ops.softmax(u), ops.argmax(u)
-  local own = counting(at, N, x.device) * fixed(at, D, x.device) + top -- [N]: rows of [N D, ...]
+  local own = multiples(at, N, D, x.device) + top -- [N]: rows of [N D, ...]
   local z = logits.lora_moe_gate:to(wide):reshape { N * D, n }
   local s = ops.softmax(ops.gather_rows(z, own))
   local a, places = ops.topk(s, c.num_experts_per_tok)
   local taken = a
   if c.norm_topk_prob then a = a / a:sum(2, true) end
-  local ids = places + (top * fixed(at, n, x.device)):reshape { N, 1 }
+  local ids = places + ops.gather_rows(multiples(at, D, n, x.device), top):reshape { N, 1 }
   local weights = a * ops.gather_rows(p:reshape { N * D }, own):reshape { N, 1 }
   if at.routes then
     record(self, at, { s = s, u = u, p = p, top = top, ids = ids, weights = weights, taken = taken })

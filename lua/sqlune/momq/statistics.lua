@@ -34,7 +34,7 @@ local function kept(routes, c)
   if c.momq_mode == "compat" then
     return by_layer(stacked(routes, "weights"):sum(3) / stacked(routes, "v"):sum(3), L)
   end
-  local taken = stacked(routes, function(route) return route.taken:sum(-1) end)
+  local taken = stacked(routes, "taken"):sum(-1)
   if c.hard_dialect_router then return by_layer(taken, L) end
   return by_layer(taken * stacked(routes, "p"), L)
 end
