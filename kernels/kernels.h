@@ -221,12 +221,13 @@ typedef struct sqn_k_lora {
 typedef struct sqn_k_moe_group { /* places by expert: a stable counting sort */
     int64_t places, experts;
     const int64_t *ids; /* [places] in [0, experts), or -1: no expert */
-    int64_t *order;     /* [places]: the start[experts] places with an expert, by expert, rising */
+    int64_t *order;     /* [places]: by expert, rising; behind start[experts]: those without */
     int64_t *start;     /* [experts + 1]: where each expert's places begin in order */
 } sqn_k_moe_group;
-/* y[t] += scale sum_s weights[t, s] drop(x[t]) A_e^T B_e^T with e the expert of place t slots + s.
- * A dropped x has a mask of its own at each place: element i takes counter offset + place
- * ceil(in/4) + i/4. */
+/* total[t] = base[t] + scale sum_s weights[t, s] drop(x[t]) A_e^T B_e^T with e the expert of place
+ * t slots + s, added in the accumulator type and rounded once. A dropped x has a mask of its own at
+ * each place: element i takes counter offset + place ceil(in/4) + i/4. Masked x, values that go
+ * through B^T, and on cards the terms of 16-bit types are rounded to dtype. */
 typedef struct sqn_k_moe_lora {
     sqn_dtype dtype;
     int64_t tokens, slots, experts, in, out, rank;
@@ -238,10 +239,11 @@ typedef struct sqn_k_moe_lora {
     double scale, p;              /* p: share of x that is dropped, 0: none */
     uint64_t seed, stream, offset;
     void *h; /* [start[experts], rank] accumulator type: x A^T in order; the gradient reads it */
-    void *y; /* [tokens, out] accumulator type, added to */
+    const void *base; /* [tokens, out] or NULL: 0 */
+    void *total;      /* [tokens, out] */
 } sqn_k_moe_lora;
 typedef struct sqn_k_moe_lora_grad {
-    sqn_k_moe_lora forward; /* y is not used */
+    sqn_k_moe_lora forward; /* without base and total */
     const void *dy;         /* [tokens, out] */
     /* accumulator type, added to; NULL: not wanted */
     void *dx, *da, *db, *dweights; /* shapes of x, a, b, weights */

@@ -35,6 +35,8 @@ sqn_status sqn_cpu_moe_group(const sqn_k_moe_group *a, void *stream) {
     for (int64_t e = 0; e < a->experts; e++) a->start[e + 1] += a->start[e];
     for (int64_t i = 0; i < a->places; i++)
         if (a->ids[i] >= 0) a->order[a->start[a->ids[i]]++] = i;
+    for (int64_t i = 0, at = a->start[a->experts]; i < a->places; i++)
+        if (a->ids[i] < 0) a->order[at++] = i;
     for (int64_t e = a->experts; e > 0; e--) a->start[e] = a->start[e - 1];
     a->start[0] = 0;
     return SQN_OK;

@@ -2,41 +2,41 @@
  * many tokens an expert has: a grid has as many tiles as there could be, and a tile finds its
  * expert in the table of starts.
  *
- * A pair is a token with one of its experts; pairs stand in order, by expert. Where a token's pairs
- * add to the same row, one launch for each slot adds them in turn: the sums have a fixed order.
+ * 16-bit types of even sizes go through moe_mma.cu. Here is what serves all: tiles of 32 x 32 by
+ * fused multiply-adds. Where a token's pairs add to the same row, one launch for each slot adds
+ * them in turn: the sums have a fixed order.
  *
- * Versions: 1, tiles of 32 x 32 without tensor cores; 2, bf16 and f16 in tiles of 64 x 64 by
- * mma.sync (neither has run on a card).
+ * Versions: 1 (never run on a card).
  */
-#include "kernels/cuda/moe_tile.cuh"
-#include "kernels/cuda/philox.cuh"
+#include "kernels/cuda/moe_mma.cuh"
+#include "kernels/cuda/moe_pairs.cuh"
 
 namespace sqn {
-constexpr int group_threads = 256;
+constexpr int threads = 256; /* of a block */
 
 /* ---- grouping ---- */
 
-/* Ids that a router chose on the card have not been looked at by the host. */
-__device__ __forceinline__ bool has_expert(const sqn_k_moe_group &a, int64_t i) {
-    return a.ids[i] >= 0 && a.ids[i] < a.experts;
+/* The expert of place i, or `experts`: none. Nobody has looked at ids that a router chose on the
+ * card. */
+__device__ __forceinline__ int64_t expert_of(const sqn_k_moe_group &a, int64_t i) {
+    return a.ids[i] >= 0 && a.ids[i] < a.experts ? a.ids[i] : a.experts;
 }
 
-/* One block. counts: [experts, group_threads] of scratch. */
+/* One block. counts: [experts + 1, threads] of scratch. */
 __global__ void moe_group_kernel(sqn_k_moe_group a, int *counts) {
-    const int64_t per = (a.places + group_threads - 1) / group_threads, first = threadIdx.x * per;
+    const int64_t per = (a.places + threads - 1) / threads, first = threadIdx.x * per;
     const int64_t end = first + per < a.places ? first + per : a.places;
-    for (int64_t e = 0; e < a.experts; e++) counts[e * group_threads + threadIdx.x] = 0;
-    for (int64_t i = first; i < end; i++)
-        if (has_expert(a, i)) counts[a.ids[i] * group_threads + threadIdx.x]++;
+    for (int64_t e = 0; e <= a.experts; e++) counts[e * threads + threadIdx.x] = 0;
+    for (int64_t i = first; i < end; i++) counts[expert_of(a, i) * threads + threadIdx.x]++;
     __syncthreads();
-    for (int64_t e = threadIdx.x; e < a.experts; e += group_threads) { /* before: of this expert */
+    for (int64_t e = threadIdx.x; e <= a.experts; e += threads) { /* before: of this expert */
         int before = 0;
-        for (int t = 0; t < group_threads; t++) {
-            const int own = counts[e * group_threads + t];
-            counts[e * group_threads + t] = before;
+        for (int t = 0; t < threads; t++) {
+            const int own = counts[e * threads + t];
+            counts[e * threads + t] = before;
             before += own;
         }
-        a.start[e + 1] = before;
+        if (e < a.experts) a.start[e + 1] = before;
     }
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -44,40 +44,50 @@ __global__ void moe_group_kernel(sqn_k_moe_group a, int *counts) {
         for (int64_t e = 0; e < a.experts; e++) a.start[e + 1] += a.start[e];
     }
     __syncthreads();
-    for (int64_t i = first; i < end; i++)
-        if (has_expert(a, i))
-            a.order[a.start[a.ids[i]] + counts[a.ids[i] * group_threads + threadIdx.x]++] = i;
+    for (int64_t i = first; i < end; i++) {
+        const int64_t e = expert_of(a, i);
+        a.order[a.start[e] + counts[e * threads + threadIdx.x]++] = i;
+    }
 }
 
 /* ---- tiles ---- */
 
-struct pair_tile {
-    int64_t expert, first, count; /* pairs */
-};
+/* A block's 32 x 32 of a product whose operands are functions of (row, k) and (k, column): they
+ * give 0 beyond their ends and are asked for k below `inner` only. A thread has `values` of C; its
+ * value j lies at row(j), column(j). A flag says along which index neighbours lie side by side in
+ * memory: threads of a warp read along it. */
+constexpr int edge = 32;
+template <class A> struct tile_of {
+    static constexpr int values = 4;
+    __device__ static int row(int j) { return (int)threadIdx.x / edge + 8 * j; }
+    __device__ static int column(int) { return (int)threadIdx.x % edge; }
 
-template <int EDGE>
-__device__ bool find_pairs(const sqn_k_moe_lora &a, int64_t number, pair_tile *t) {
-    for (int64_t e = 0; e < a.experts; e++) {
-        const int64_t pairs = a.start[e + 1] - a.start[e], tiles = (pairs + EDGE - 1) / EDGE;
-        if (number >= tiles) {
-            number -= tiles;
-            continue;
+    /* Reads along k where BY_K, else along the other index. */
+    template <bool BY_K, class F>
+    __device__ static void fill(A *to, int64_t k0, int64_t inner, F value) {
+        for (int j = 0; j < 4; j++) {
+            const int slow = (int)threadIdx.x / edge + 8 * j, fast = (int)threadIdx.x % edge;
+            const int k = BY_K ? fast : slow, other = BY_K ? slow : fast;
+            to[other * (edge + 1) + k] = k0 + k < inner ? value(other, k0 + k) : (A)0;
         }
-        const int64_t first = number * EDGE, left = pairs - first;
-        *t = {e, a.start[e] + first, left < EDGE ? left : EDGE};
-        return true;
     }
-    return false;
-}
 
-/* 0, or 1 / (1 - p): what element i of a place's x is multiplied by. */
-template <class A>
-__device__ __forceinline__ A mask(const sqn_k_moe_lora &a, int64_t place, int64_t i) {
-    if (a.p <= 0) return 1;
-    const uint64_t at = a.offset + (uint64_t)(place * ((a.in + 3) / 4) + i / 4);
-    const sqn_philox r = sqn_philox_at(a.seed, a.stream, at);
-    return sqn_philox_unit(r.v[i % 4]) < (float)a.p ? (A)0 : (A)(1.0 / (1.0 - a.p));
-}
+    template <bool LEFT_BY_K, bool RIGHT_BY_K, class L, class R>
+    __device__ static void product(A c[values], int64_t inner, L left, R right) {
+        SQN_SHARED(A, l_tile, edge * (edge + 1));
+        SQN_SHARED(A, r_tile, edge * (edge + 1));
+        for (int j = 0; j < values; j++) c[j] = 0;
+        for (int64_t k0 = 0; k0 < inner; k0 += edge) {
+            fill<LEFT_BY_K>(l_tile, k0, inner, left);
+            fill<RIGHT_BY_K>(r_tile, k0, inner, [&](int n, int64_t k) { return right(k, n); });
+            __syncthreads();
+            for (int k = 0; k < edge; k++)
+                for (int j = 0; j < values; j++)
+                    c[j] += l_tile[row(j) * (edge + 1) + k] * r_tile[column(j) * (edge + 1) + k];
+            __syncthreads(); /* before the tiles are filled again */
+        }
+    }
+};
 
 template <class T> __device__ __forceinline__ acc<T> to_precision(acc<T> v) {
     T t;
@@ -107,13 +117,13 @@ __device__ __forceinline__ acc<T> weighed(const sqn_k_moe_lora &a, const acc<T> 
 template <class T, bool UP>
 __global__ void moe_down_kernel(sqn_k_moe_lora a, const T *dy, acc<T> *to) {
     using A = acc<T>;
-    using tile = tile_of<T>;
+    using tile = tile_of<A>;
     pair_tile t;
-    if (!find_pairs<tile::edge>(a, blockIdx.x, &t)) return;
-    const int64_t q0 = (int64_t)blockIdx.y * tile::edge;
+    if (!find_pairs<edge>(a, blockIdx.x, &t)) return;
+    const int64_t q0 = (int64_t)blockIdx.y * edge;
     A c[tile::values];
     tile::template product<true, !UP>(
-        c, UP ? a.out : a.in, a.rank - q0,
+        c, UP ? a.out : a.in,
         [&](int row, int64_t k) -> A {
             if (row >= t.count) return 0;
             if constexpr (UP)
@@ -140,13 +150,13 @@ __global__ void moe_down_kernel(sqn_k_moe_lora a, const T *dy, acc<T> *to) {
 template <class T, bool BACK>
 __global__ void moe_spread_kernel(sqn_k_moe_lora a, const acc<T> *values, acc<T> *y, int64_t slot) {
     using A = acc<T>;
-    using tile = tile_of<T>;
+    using tile = tile_of<A>;
     pair_tile t;
-    if (!find_pairs<tile::edge>(a, blockIdx.x, &t)) return;
-    const int64_t c0 = (int64_t)blockIdx.y * tile::edge, width = BACK ? a.in : a.out;
+    if (!find_pairs<edge>(a, blockIdx.x, &t)) return;
+    const int64_t c0 = (int64_t)blockIdx.y * edge, width = BACK ? a.in : a.out;
     A c[tile::values];
     tile::template product<true, !BACK>(
-        c, a.rank, width - c0,
+        c, a.rank,
         [&](int row, int64_t q) -> A {
             return row < t.count ? weighed<T>(a, values, t.first + row, q) : (A)0;
         },
@@ -171,14 +181,13 @@ template <class T, bool OF_B>
 __global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *values, acc<T> *to,
                                  int set) {
     using A = acc<T>;
-    using tile = tile_of<T>;
-    const int64_t e = blockIdx.z, r0 = (int64_t)blockIdx.y * tile::edge,
-                  c0 = (int64_t)blockIdx.x * tile::edge;
+    using tile = tile_of<A>;
+    const int64_t e = blockIdx.z, r0 = (int64_t)blockIdx.y * edge, c0 = (int64_t)blockIdx.x * edge;
     const int64_t first = a.start[e], pairs = a.start[e + 1] - first;
     const int64_t rows = OF_B ? a.out : a.rank, cols = OF_B ? a.rank : a.in;
     A c[tile::values];
     tile::template product<false, false>(
-        c, pairs, cols - c0,
+        c, pairs,
         [&](int row, int64_t p) -> A {
             if (r0 + row >= rows) return 0;
             if constexpr (OF_B)
@@ -202,37 +211,46 @@ __global__ void moe_outer_kernel(sqn_k_moe_lora a, const T *dy, const acc<T> *va
     }
 }
 
-/* dweights[place] += scale h t. */
-template <class A> __global__ void moe_weight_kernel(sqn_k_moe_lora a, const A *t, A *dweights) {
-    const int64_t pairs = a.start[a.experts], step = (int64_t)gridDim.x * blockDim.x;
-    for (int64_t p = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; p < pairs; p += step) {
-        A sum = 0;
-        for (int64_t q = 0; q < a.rank; q++)
-            sum += ((const A *)a.h)[p * a.rank + q] * t[p * a.rank + q];
-        dweights[a.order[p]] += (A)a.scale * sum;
-    }
+/* to = from, rounded or widened; from NULL: 0. */
+template <class F, class T> __global__ void moe_convert_kernel(const F *from, T *to, int64_t n) {
+    const int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step)
+        store(to + i, from ? load(from[i]) : acc<F>(0));
 }
 
 /* ---- launches ---- */
 
-template <class T> unsigned pair_tiles(const sqn_k_moe_lora *a) {
-    return (unsigned)(ceil_div(a->tokens * a->slots, tile_of<T>::edge) + a->experts);
+static unsigned pair_tiles(const sqn_k_moe_lora *a) {
+    return (unsigned)(ceil_div(a->tokens * a->slots, edge) + a->experts);
 }
-template <class T> unsigned edges(int64_t n) { return (unsigned)ceil_div(n, tile_of<T>::edge); }
+static unsigned edges(int64_t n) { return (unsigned)ceil_div(n, edge); }
 
 template <class T, bool BACK>
 void spread(const sqn_k_moe_lora *a, const acc<T> *values, acc<T> *y, void *stream) {
     auto run = moe_spread_kernel<T, BACK>;
     for (int64_t slot = 0; slot < a->slots; slot++)
-        SQN_LAUNCH(run, dim3(pair_tiles<T>(a), edges<T>(BACK ? a->in : a->out)),
-                   tile_of<T>::threads, 0, stream, *a, values, y, slot);
+        SQN_LAUNCH(run, dim3(pair_tiles(a), edges(BACK ? a->in : a->out)), threads, 0, stream, *a,
+                   values, y, slot);
 }
 
 template <class T> sqn_status moe_forward(const sqn_k_moe_lora *a, void *stream) {
     auto down = moe_down_kernel<T, false>;
-    SQN_LAUNCH(down, dim3(pair_tiles<T>(a), edges<T>(a->rank)), tile_of<T>::threads, 0, stream, *a,
+    SQN_LAUNCH(down, dim3(pair_tiles(a), edges(a->rank)), threads, 0, stream, *a,
                (const T *)nullptr, (acc<T> *)a->h);
-    spread<T, false>(a, (const acc<T> *)a->h, (acc<T> *)a->y, stream);
+    const int64_t n = a->tokens * a->out;
+    if (n == 0) return sqn_cuda_launched();
+    acc<T> *y = (acc<T> *)a->total;
+    constexpr bool rounded = !std::is_same_v<T, acc<T>>;
+    if (rounded) y = (acc<T> *)sqn_cuda_scratch((size_t)n * sizeof(acc<T>), stream);
+    if (y == nullptr) return SQN_NOMEM;
+    auto widen = moe_convert_kernel<T, acc<T>>;
+    SQN_LAUNCH(widen, grid_for(n, 256), 256, 0, stream, (const T *)a->base, y, n);
+    spread<T, false>(a, (const acc<T> *)a->h, y, stream);
+    if constexpr (rounded) {
+        auto round = moe_convert_kernel<acc<T>, T>;
+        SQN_LAUNCH(round, grid_for(n, 256), 256, 0, stream, (const acc<T> *)y, (T *)a->total, n);
+        sqn_cuda_scratch_release(y, stream);
+    }
     return sqn_cuda_launched();
 }
 
@@ -240,25 +258,21 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
     using A = acc<T>;
     const sqn_k_moe_lora *a = &g->forward;
     const T *dy = (const T *)g->dy;
-    const unsigned experts = (unsigned)a->experts, threads = tile_of<T>::threads;
+    const unsigned experts = (unsigned)a->experts;
     A *t = (A *)sqn_cuda_scratch((size_t)(a->tokens * a->slots * a->rank) * sizeof(A), stream);
     if (t == nullptr) return SQN_NOMEM;
     auto up = moe_down_kernel<T, true>;
-    SQN_LAUNCH(up, dim3(pair_tiles<T>(a), edges<T>(a->rank)), threads, 0, stream, *a, dy, t);
-    if (g->dweights) {
-        auto run = moe_weight_kernel<A>;
-        SQN_LAUNCH(run, grid_for(a->tokens * a->slots, 256), 256, 0, stream, *a, (const A *)t,
-                   (A *)g->dweights);
-    }
+    SQN_LAUNCH(up, dim3(pair_tiles(a), edges(a->rank)), threads, 0, stream, *a, dy, t);
+    if (g->dweights) moe_weight_gradient<A>(a, t, (A *)g->dweights, stream);
     if (g->db) {
         auto run = moe_outer_kernel<T, true>;
-        SQN_LAUNCH(run, dim3(edges<T>(a->rank), edges<T>(a->out), experts), threads, 0, stream, *a,
-                   dy, (const A *)a->h, (A *)g->db, g->set_b);
+        SQN_LAUNCH(run, dim3(edges(a->rank), edges(a->out), experts), threads, 0, stream, *a, dy,
+                   (const A *)a->h, (A *)g->db, g->set_b);
     }
     if (g->da) {
         auto run = moe_outer_kernel<T, false>;
-        SQN_LAUNCH(run, dim3(edges<T>(a->in), edges<T>(a->rank), experts), threads, 0, stream, *a,
-                   dy, (const A *)t, (A *)g->da, g->set_a);
+        SQN_LAUNCH(run, dim3(edges(a->in), edges(a->rank), experts), threads, 0, stream, *a, dy,
+                   (const A *)t, (A *)g->da, g->set_a);
     }
     if (g->dx) spread<T, true>(a, t, (A *)g->dx, stream);
     sqn_cuda_scratch_release(t, stream);
@@ -267,24 +281,28 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
 } // namespace sqn
 
 extern "C" sqn_status sqn_cuda_moe_group(const sqn_k_moe_group *a, void *stream) {
-    const size_t bytes = (size_t)(a->experts * sqn::group_threads) * sizeof(int);
+    const size_t bytes = (size_t)((a->experts + 1) * sqn::threads) * sizeof(int);
     int *counts = (int *)sqn_cuda_scratch(bytes, stream);
     if (counts == nullptr) return SQN_NOMEM;
     auto run = sqn::moe_group_kernel;
-    SQN_LAUNCH(run, 1, sqn::group_threads, 0, stream, *a, counts);
+    SQN_LAUNCH(run, 1, sqn::threads, 0, stream, *a, counts);
     sqn_cuda_scratch_release(counts, stream);
     return sqn_cuda_launched();
 }
 
 extern "C" sqn_status sqn_cuda_moe_lora(const sqn_k_moe_lora *a, void *stream) {
-    if (a->tokens == 0 || a->experts == 0) return SQN_OK;
+    if (a->tokens == 0) return SQN_OK;
+    const sqn_status status = sqn::moe_mma(a, stream);
+    if (status != SQN_NOTFOUND) return status;
     return sqn::by_float(a->dtype, [&](auto *type) {
         return sqn::moe_forward<std::remove_pointer_t<decltype(type)>>(a, stream);
     });
 }
 
 extern "C" sqn_status sqn_cuda_moe_lora_grad(const sqn_k_moe_lora_grad *g, void *stream) {
-    if (g->forward.tokens == 0 || g->forward.experts == 0) return SQN_OK;
+    if (g->forward.tokens == 0) return SQN_OK;
+    const sqn_status status = sqn::moe_mma_grad(g, stream);
+    if (status != SQN_NOTFOUND) return status;
     return sqn::by_float(g->forward.dtype, [&](auto *type) {
         return sqn::moe_backward<std::remove_pointer_t<decltype(type)>>(g, stream);
     });

@@ -132,41 +132,31 @@ static sqn_status group(sqn_call *c, const sqn_tensor *x, const sqn_tensor *inde
     return SQN_OK;
 }
 
-/* y in the accumulator type, holding base or 0; owned. */
-static sqn_tensor *sum_of(const sqn_tensor *x, const sqn_tensor *base, int64_t out, sqn_err *e) {
-    int64_t shape[2] = {x->shape[0], out};
-    sqn_dtype wide = sqn_accumulator(x->dtype);
-    if (base == NULL) return sqn_tensor_zeros(sqn_tensor_device(x), wide, 2, shape, e);
-    sqn_tensor *y = sqn_tensor_new(sqn_tensor_device(x), wide, 2, shape, e);
-    if (y == NULL || sqn_tensor_copy(y, base, false, e) == SQN_OK) return y;
-    sqn_tensor_release(y);
-    return NULL;
-}
-
 sqn_status sqn_op_moe_lora(sqn_call *c, sqn_err *e) {
     sqn_tensor *in[5] = {c->arg[0].t, c->arg[1].t, c->arg[2].t, c->arg[4].t, c->arg[6].t};
-    sqn_tensor *use[4] = {0}, *index = NULL, *order = NULL, *start = NULL, *h = NULL, *sum = NULL;
+    sqn_tensor *use[5] = {0}, *index = NULL, *order = NULL, *start = NULL, *h = NULL, *total = NULL;
     sqn_node *node = NULL;
     const drawn d = {c->arg[5].f, c->arg[7].f, c->arg[8].i, c->arg[9].i, c->arg[10].i};
     SQN_TRY(check(c, in, c->arg[3].t, e));
     sqn_status status = SQN_NOMEM;
-    for (int i = 0; i < 4; i++)
-        if ((use[i] = sqn_tensor_as(in[i], in[i]->dtype, e)) == NULL) goto fail;
+    for (int i = 0; i < 5; i++)
+        if (in[i] != NULL && (use[i] = sqn_tensor_as(in[i], in[i]->dtype, e)) == NULL) goto fail;
     if ((index = sqn_op_guarded_index(c, c->arg[3].t, in[1]->shape[0], -1, sqn_tensor_device(in[0]),
                                       e)) == NULL) {
         status = e->code;
         goto fail;
     }
-    int64_t kept[2] = {0, in[1]->shape[1]};
+    int64_t kept[2] = {0, in[1]->shape[1]}, shape[2] = {in[0]->shape[0], in[2]->shape[1]};
     SQN_GOTO(group(c, use[0], index, in[1]->shape[0], &order, &start, &kept[0], e));
     status = SQN_NOMEM;
     if ((h = sqn_tensor_new(sqn_tensor_device(in[0]), sqn_accumulator(in[0]->dtype), 2, kept, e)) ==
             NULL ||
-        (sum = sum_of(use[0], in[4], in[2]->shape[1], e)) == NULL)
+        (total = sqn_tensor_new(sqn_tensor_device(in[0]), in[0]->dtype, 2, shape, e)) == NULL)
         goto fail;
     sqn_k_moe_lora k = args_of(use[0], use[1], use[2], use[3], order, start, &d);
     k.h = sqn_tensor_data(h);
-    k.y = sqn_tensor_data(sum);
+    k.base = use[4] ? sqn_tensor_data(use[4]) : NULL;
+    k.total = sqn_tensor_data(total);
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(use[0])->moe_lora(&k, NULL), c->name, use[0], e));
     SQN_GOTO(sqn_node_new(&node, c->name, moe_lora_back, in[4] ? 5 : 4, in, e));
     if (node != NULL) {
@@ -177,14 +167,15 @@ sqn_status sqn_op_moe_lora(sqn_call *c, sqn_err *e) {
         node->f[0] = d.scale, node->f[1] = d.p;
         node->i[0] = d.seed, node->i[1] = d.stream, node->i[2] = d.offset;
     }
-    status = sqn_op_result(c, node, 0, sqn_tensor_as(sum, in[0]->dtype, e));
+    status = sqn_op_result(c, node, 0, total);
+    total = NULL;
 fail:
     sqn_node_release(node);
-    sqn_tensor_release(sum);
+    sqn_tensor_release(total);
     sqn_tensor_release(h);
     sqn_tensor_release(start);
     sqn_tensor_release(order);
     sqn_tensor_release(index);
-    for (int i = 0; i < 4; i++) sqn_tensor_release(use[i]);
+    for (int i = 0; i < 5; i++) sqn_tensor_release(use[i]);
     return status;
 }

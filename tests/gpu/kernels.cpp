@@ -104,6 +104,10 @@ double tolerance(sqn_dtype dtype) {
     }
 }
 
+double unit(sqn_dtype dtype) {
+    return ldexp(1, dtype == SQN_F64 ? -53 : dtype == SQN_F32 ? -24 : dtype == SQN_F16 ? -11 : -8);
+}
+
 int64_t shifted::now = 0;
 
 values::values(sqn_dtype dtype, int64_t n)
@@ -196,6 +200,14 @@ void values::expect(const char *what, double scale) {
         if (isnan(want) ? !isnan(got[i]) : !(error <= limit) && got[i] != want)
             fault(format("%s[%zu] is %.9g, not %.9g", what, i, got[i], want));
     }
+}
+
+void values::expect_within(const char *what, const std::vector<double> &of, double share) {
+    std::vector<double> got = fetch();
+    for (size_t i = 0; i < got.size(); i++)
+        if (!(fabs(got[i] - wide[i]) <= share * of[i]))
+            fault(format("%s[%zu] is %.9g, not %.9g within %.3g", what, i, got[i], wide[i],
+                         share * of[i]));
 }
 
 /* ---- running ---- */

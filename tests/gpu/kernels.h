@@ -70,6 +70,8 @@ class values {
 
     /* The device's values against the CPU's copy; `scale` widens the dtype's tolerance. */
     void expect(const char *what, double scale = 1);
+    /* Floats, each within `share` of its number in `of`. */
+    void expect_within(const char *what, const std::vector<double> &of, double share);
     std::vector<double> fetch() const;
     /* The same numbers to the last bit. */
     void expect_bits(const values &other, const char *what) const;
@@ -92,6 +94,7 @@ inline double bf16_value(const void *p) {
     return f;
 }
 double tolerance(sqn_dtype dtype);
+double unit(sqn_dtype dtype); /* the most that rounding to it changes a number by, as a share */
 inline sqn_dtype accumulator(sqn_dtype t) { return t == SQN_F64 ? SQN_F64 : SQN_F32; }
 void check(sqn_status status, const char *what);
 
