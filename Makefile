@@ -83,7 +83,7 @@ $(BUILD)/cuda/%.o: %.c Makefile
 $(BUILD)/cuda/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "nvcc $<"; $(NVCC) -std=c++17 -D_GNU_SOURCE -Isrc -I. -O1 -Xcompiler -Wall,-Wextra,-Werror,-fopenmp -MMD -MP -c -o $@ $<
-KERNELTEST := kernels elementwise optimizer rows attention experts lora
+KERNELTEST := kernels elementwise optimizer rows attention experts lora large large_rows large_elements large_attention large_products
 ON_CARD  := $(BACKEND) $(patsubst %,$(BUILD)/cuda/tests/gpu/%.o,$(KERNELTEST) device)
 $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/core/%,$(OBJ))
 	@echo "ld $@"; $(NVCC) -Xcompiler -fopenmp -o $@ $^ -Xlinker -rpath,$(CUDAHOME)/lib64 -ldl -lpthread -lm

@@ -22,7 +22,7 @@ local function run(settings, steps)
   return workshop.shell(("env -u SEED -u WORD PATH=/usr/bin:/bin %s tests/gpu/run.sh %s"):format(settings, steps or ""))
 end
 
-local STEPS = { "card", "kernels", "device", "reference", "quickstart", "memcheck", "racecheck", "initcheck" }
+local STEPS = { "card", "kernels", "large", "device", "reference", "quickstart", "memcheck", "racecheck", "initcheck" }
 
 return {
   ["every step runs, and the last line names those that failed"] = function()

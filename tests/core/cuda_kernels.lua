@@ -1,5 +1,5 @@
 -- CUDA on the host (tests/gpu): the kernels against the CPU's in f64, in 20 orders of threads, without each barrier;
--- src/cuda over cards that the host plays.
+-- the large cases' code at small sizes; src/cuda over cards that the host plays.
 local t = require "tests.check"
 
 ---The program that an environment variable names; the test is skipped without.
@@ -11,11 +11,13 @@ end
 
 return {
   ["every kernel gives the CPU's results, and needs each of its barriers"] = function()
-    local program = os.getenv "SQLUNE_KERNELS" or t.skip "SQLUNE_KERNELS names no program: make test builds it"
-    local pipe = assert(io.popen(program .. " 20 2>&1"))
-    local text = pipe:read "a"
-    t.ok(pipe:close(), text)
-    t.ok(text:find "%d+ passed, 0 failed", text)
+    local program = built "SQLUNE_KERNELS"
+    for _, cases in ipairs { "20", "large" } do
+      local pipe = assert(io.popen(("%s %s 2>&1"):format(program, cases)))
+      local text = pipe:read "a"
+      t.ok(pipe:close(), text)
+      t.ok(text:find "%d+ passed, 0 failed, 0 skipped", text)
+    end
   end,
 
   ["src/cuda: products, copies, memory, recordings, whenever the card does them"] = function()

@@ -47,3 +47,8 @@ void device_read(void *to, const void *from, size_t bytes) {
     must(cudaDeviceSynchronize(), "a kernel");
     must(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost), "cudaMemcpy");
 }
+size_t device_room() {
+    size_t left = 0, total = 0;
+    must(cudaMemGetInfo(&left, &total), "cudaMemGetInfo");
+    return left;
+}

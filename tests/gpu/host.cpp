@@ -12,6 +12,7 @@ void *device_allocate(size_t bytes) { return emu::allocate(bytes); }
 void device_release(void *p) { emu::release(p); }
 void device_write(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
 void device_read(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
+size_t device_room() { return (size_t)1 << 32; }
 
 extern "C" void *sqn_cuda_scratch(size_t bytes, void *stream) {
     (void)stream;

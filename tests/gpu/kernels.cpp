@@ -2,7 +2,7 @@
  * ORDERS times (20) on fresh random inputs; the seed is printed, and SEED in the environment gives
  * it again. Under emulation each case runs in ORDERS orders of threads, and then once more without
  * each barrier in turn, which must fail: a barrier that nothing needs, or no case tests, is a
- * failure too. */
+ * failure too. With "large" instead of ORDERS the cases of large.h run, once. */
 #include "tests/gpu/kernels.h"
 
 #include <omp.h>
@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 
+#include "tests/gpu/large.h"
 #ifdef SQN_EMULATE
 #include "tests/gpu/emulate.h"
 #endif
@@ -55,7 +57,7 @@ static uint16_t float_to_bf16(float f) {
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
 }
 
-static void put(sqn_dtype dtype, void *to, double v) {
+void put_value(sqn_dtype dtype, void *to, double v) {
     if (dtype == SQN_F64)
         memcpy(to, &v, 8);
     else if (dtype == SQN_F32) {
@@ -70,7 +72,7 @@ static void put(sqn_dtype dtype, void *to, double v) {
     }
 }
 
-static double get(sqn_dtype dtype, const void *from) {
+double get_value(sqn_dtype dtype, const void *from) {
     switch (dtype) {
     case SQN_F64:
         return *(const double *)from;
@@ -128,8 +130,8 @@ values::~values() {
 void values::set(const std::vector<double> &v) {
     size_t size = sqn_dtype_size(dtype);
     for (size_t i = 0; i < (size_t)n; i++) {
-        put(dtype, &raw[i * size], v[i]);
-        wide[i] = get(dtype, &raw[i * size]);
+        put_value(dtype, &raw[i * size], v[i]);
+        wide[i] = get_value(dtype, &raw[i * size]);
     }
     device_write(device, raw.data(), raw.size());
 }
@@ -176,7 +178,8 @@ std::vector<double> values::fetch() const {
     std::vector<char> bytes(raw.size());
     std::vector<double> out((size_t)n);
     device_read(bytes.data(), device, bytes.size());
-    for (size_t i = 0; i < out.size(); i++) out[i] = get(dtype, &bytes[i * sqn_dtype_size(dtype)]);
+    for (size_t i = 0; i < out.size(); i++)
+        out[i] = get_value(dtype, &bytes[i * sqn_dtype_size(dtype)]);
     return out;
 }
 
@@ -188,14 +191,15 @@ void values::expect_bits(const values &other, const char *what) const {
     for (size_t i = 0; i < (size_t)n; i++)
         if (memcmp(&mine[i * size], &theirs[i * size], size) != 0)
             fault(format("%s[%zu] is %.17g here and %.17g there", what, i,
-                         get(dtype, &mine[i * size]), get(dtype, &theirs[i * size])));
+                         get_value(dtype, &mine[i * size]), get_value(dtype, &theirs[i * size])));
 }
 
 void values::expect(const char *what, double scale) {
     std::vector<double> got = fetch();
     double limit = tolerance(dtype) * scale;
     for (size_t i = 0; i < got.size(); i++) {
-        double want = dtype_is_float() ? wide[i] : get(dtype, &raw[i * sqn_dtype_size(dtype)]);
+        double want =
+            dtype_is_float() ? wide[i] : get_value(dtype, &raw[i * sqn_dtype_size(dtype)]);
         double error = fabs(got[i] - want) / (1 + fabs(want));
         if (isnan(want) ? !isnan(got[i]) : !(error <= limit) && got[i] != want)
             fault(format("%s[%zu] is %.9g, not %.9g", what, i, got[i], want));
@@ -275,16 +279,51 @@ static bool is_missed(const std::vector<kernel_case> &cases, emu::site site, int
 }
 #endif
 
+using parts = std::initializer_list<std::vector<kernel_case>>;
+static std::vector<kernel_case> cases_of(parts all, const char *word) {
+    std::vector<kernel_case> cases;
+    for (const std::vector<kernel_case> &part : all)
+        for (const kernel_case &c : part)
+            if (strstr(c.name, word)) cases.push_back(c);
+    return cases;
+}
+
+static int verdict(int passed, int failed, int skipped) {
+    printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+    return failed != 0;
+}
+
+/* Each once; one that does not fit is skipped. */
+static int run_large(const char *word) {
+    int passed = 0, failed = 0, skipped = 0;
+    for (const kernel_case &c : cases_of({large_row_cases(), large_element_cases(),
+                                          large_attention_cases(), large_product_cases()},
+                                         word))
+        for (sqn_dtype d : c.dtypes) {
+            const auto started = std::chrono::steady_clock::now();
+            try {
+                (attempt(c, d, 0, true) ? passed : failed)++;
+            } catch (const skipped_case &s) {
+                printf("skip %s %s: %s\n", c.name, sqn_dtype_name(d), s.why.c_str());
+                skipped++;
+            }
+            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+            printf("%s %s: %.1f s\n", c.name, sqn_dtype_name(d), took.count());
+            fflush(stdout);
+        }
+    return verdict(passed, failed, skipped);
+}
+
 int main(int count, char **argument) {
-    int orders = count > 1 ? atoi(argument[1]) : 20, passed = 0, failed = 0;
     const char *word = count > 2 ? argument[2] : "";
     printf("SEED=%llu\n", (unsigned long long)seed);
+    if (count > 1 && strcmp(argument[1], "large") == 0) return run_large(word);
+    int orders = count > 1 ? atoi(argument[1]) : 20, passed = 0, failed = 0;
     omp_set_num_threads(1); /* the controls fork, which threads of OpenMP do not survive */
-    std::vector<kernel_case> cases;
-    for (auto part : {elementwise_cases(), optimizer_cases(), row_cases(), attention_cases(),
-                      expert_cases(), lora_cases()})
-        for (kernel_case &c : part)
-            if (strstr(c.name, word)) cases.push_back(c);
+    const std::vector<kernel_case> cases =
+        cases_of({elementwise_cases(), optimizer_cases(), row_cases(), attention_cases(),
+                  expert_cases(), lora_cases()},
+                 word);
     for (const kernel_case &c : cases) {
         for (sqn_dtype d : c.dtypes) {
             bool ok = true;
@@ -305,6 +344,5 @@ int main(int count, char **argument) {
         (missed ? passed : failed)++;
     }
 #endif
-    printf("%d passed, %d failed, 0 skipped\n", passed, failed);
-    return failed != 0;
+    return verdict(passed, failed, 0);
 }

@@ -31,6 +31,7 @@ void *device_allocate(size_t bytes); /* NaN, fenced */
 void device_release(void *p);
 void device_write(void *to, const void *from, size_t bytes);
 void device_read(void *to, const void *from, size_t bytes);
+size_t device_room(); /* bytes that are free */
 
 std::string format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the case that runs as failed. */
@@ -93,6 +94,8 @@ inline double bf16_value(const void *p) {
     memcpy(&f, &u, sizeof f);
     return f;
 }
+void put_value(sqn_dtype dtype, void *to, double v);
+double get_value(sqn_dtype dtype, const void *from);
 double tolerance(sqn_dtype dtype);
 double unit(sqn_dtype dtype); /* the most that rounding to it changes a number by, as a share */
 inline sqn_dtype accumulator(sqn_dtype t) { return t == SQN_F64 ? SQN_F64 : SQN_F32; }
@@ -109,5 +112,10 @@ std::vector<kernel_case> row_cases();
 std::vector<kernel_case> attention_cases();
 std::vector<kernel_case> expert_cases();
 std::vector<kernel_case> lora_cases();
+/* The sizes of training, on a card alone: large.h. */
+std::vector<kernel_case> large_row_cases();
+std::vector<kernel_case> large_element_cases();
+std::vector<kernel_case> large_attention_cases();
+std::vector<kernel_case> large_product_cases();
 
 #endif

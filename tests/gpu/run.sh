@@ -36,6 +36,7 @@ device_tests() { # device_tests FILE…: on one card, one after the other
 
 run_card() { step card "$SQLUNE" tests/gpu/card.lua; }
 run_kernels() { step kernels "$KERNELS" 5 "$WORD"; }
+run_large() { step large "$KERNELS" large "$WORD"; }
 run_device() {
   local files
   files=$(cd tests && printf '%s\n' device/*.lua | grep -vx device/golden.lua)
@@ -67,7 +68,7 @@ run_memcheck() { sanitize memcheck; }
 run_racecheck() { sanitize racecheck; }
 run_initcheck() { sanitize initcheck; }
 
-steps=(card kernels device reference quickstart memcheck racecheck initcheck)
+steps=(card kernels large device reference quickstart memcheck racecheck initcheck)
 for name in "${@:-${steps[@]}}"; do
   if [[ " ${steps[*]} " = *" $name "* ]]; then
     "run_$name"
