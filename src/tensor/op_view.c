@@ -280,7 +280,8 @@ sqn_status sqn_op_cat(sqn_call *c, sqn_err *e) {
     sqn_tensor *const *list = c->arg[0].list, *y = NULL, *sizes = NULL, *part = NULL;
     sqn_node *node = NULL;
     int dim;
-    if (count < 1) return sqn_op_fail(c, e, "no tensors");
+    if (count < 1 || count > 64)
+        return sqn_op_fail(c, e, "1 to 64 tensors, got %lld", (long long)count);
     SQN_TRY(sqn_op_dim(c, list[0], c->arg[1].i, &dim, e));
     for (int64_t k = 0; k < count; k++) {
         SQN_TRY(sqn_op_same_dtype(c, list[0], list[k], e));

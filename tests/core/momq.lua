@@ -242,6 +242,16 @@ return {
     t.eq(adapter.statistics:take(), nil)
   end,
 
+  ["what many layers route is stacked, and has gradients"] = function()
+    local _s <close> = sq.scope()
+    local x, routes, want = sq.ones({ 2 }, { requires_grad = true }), {}, {}
+    for l = 1, 130 do routes[l], want[l] = { s = x * l }, { l, l } end
+    local y = require("sqlune.momq.routes").stacked(routes, "s")
+    t.eq(y:totable(), want)
+    y:sum():backward()
+    t.eq(x.grad:totable(), { 65 * 131, 65 * 131 })
+  end,
+
   ["names of dialects"] = function()
     local c = momq.config(settings())
     t.eq(momq.dialect_id(c, "PostgreSQL"), 1)

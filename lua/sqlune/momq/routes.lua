@@ -7,6 +7,14 @@ local ops = sq.ops
 
 local M = {}
 
+---ops.cat of any number of tensors: it takes 64 at a time.
+local function cat(list)
+  if #list <= 64 then return ops.cat(list) end
+  local parts = {}
+  for i = 1, #list, 64 do parts[#parts + 1] = ops.cat(table.move(list, i, math.min(i + 63, #list), 1, {})) end
+  return cat(parts)
+end
+
 ---One tensor [L, …] for all layers: operators behind it are launched once, not once a layer.
 ---@param routes table[]
 ---@param of string|fun(route: table): userdata  what of a route: its name, or made of it
@@ -17,7 +25,7 @@ function M.stacked(routes, of)
     local x = type(of) == "string" and route[of] or of(route)
     list[i] = x:reshape { 1, table.unpack(x.shape) }
   end
-  return ops.cat(list)
+  return cat(list)
 end
 
 ---@param routes table[]
