@@ -66,7 +66,9 @@ RUNS     ?= 10000000
 $(BUILD)/fuzz-%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZOBJ)
 	@echo "ld $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(or $(FUZZER),tests/fuzz/replay.c) $(FUZZOBJ) $(LDLIBS)
 
-# Hopper's own kernels are for sm_90a alone; tools/sass.lua looks into them.
+# tools/sass.lua looks into these; Hopper's own kernels are for sm_90a alone.
+PACKED   := $(patsubst %,$(BUILD)/cuda/kernels/cuda/%.o,rms_norm rope softmax swiglu cross_entropy)
+$(PACKED): NVFLAGS += -no-compress
 ifneq ($(filter 90a,$(CUDAARCH)),)
 HOPPER   := $(patsubst %.cu,$(BUILD)/cuda/%.o,$(wildcard kernels/cuda/*_wgmma*.cu))
 $(HOPPER): NVARCH = -gencode=arch=compute_90a,code=sm_90a -no-compress -DSQN_WGMMA
@@ -91,7 +93,7 @@ $(BUILD)/cuda-on-card: $(ON_CARD) $(filter $(BUILD)/kernels/cpu/% $(BUILD)/src/c
 .PHONY: cuda test-gpu bench-gpu
 cuda: ## build with cards, and the test of the kernels for cards (needs nvcc)
 	@$(MAKE) --no-print-directory CUDA=1 all $(BUILD)/cuda-on-card
-	@$(if $(HOPPER),$(SQLUNE) tools/sass.lua $(HOPPER))
+	@$(SQLUNE) tools/sass.lua $(PACKED) $(HOPPER)
 test-gpu: cuda ## on a card: every kernel against the CPU in f64, every operator, the reference runs, training, the quickstart
 	BUILD=$(BUILD) CUDAHOME=$(CUDAHOME) tests/gpu/run.sh
 

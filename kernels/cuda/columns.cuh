@@ -13,12 +13,21 @@ constexpr int64_t column_rows = 60, piece_rows = 20; /* so that small tests have
 constexpr int64_t column_rows = 512, piece_rows = 64;
 #endif
 
-/* y[o, p, c] (+)= scale times the sum of rows p * per … of column c of x[o] [rows, n]. A warp has
- * 32 V columns and every column_warps-th row. */
+/* y = scale times a sum, or y += that. */
+template <class A> struct sum_into {
+    A scale;
+    int add;
+    template <class T> __device__ __forceinline__ void put(T *y, A sum) const {
+        store(y, sum * scale + (add ? (A)load(*y) : (A)0));
+    }
+};
+
+/* y[o, p, c] gets the sum of rows p * per … of column c of x[o] [rows, n]. A warp has 32 V
+ * columns and every column_warps-th row. */
 template <class F, class T, int V>
 __global__ void __launch_bounds__(32 * column_warps)
-    sum_columns_kernel(const F *x, T *y, int64_t rows, int64_t n, int64_t per, acc<F> scale,
-                       bool add) {
+    sum_columns_kernel(const F *x, T *y, int64_t rows, int64_t n, int64_t per,
+                       sum_into<acc<F>> into) {
     using A = acc<F>;
     SQN_SHARED(A, part, column_warps * V * 32);
     const int lane = (int)(threadIdx.x & 31u), warp = (int)(threadIdx.x >> 5);
@@ -39,14 +48,13 @@ __global__ void __launch_bounds__(32 * column_warps)
         A all = part[i];
         for (int w = 1; w < column_warps; w++) all += part[w * V * 32 + i];
         const int64_t c = ((int64_t)blockIdx.x * 32 + i % 32) * V + i / 32;
-        T *to = y + (o * gridDim.y + p) * n + c;
-        if (c < n) store(to, all * scale + (add ? load(*to) : (A)0));
+        if (c < n) into.put(y + (o * gridDim.y + p) * n + c, all);
     }
 }
 
 template <class F, class T>
 void sum_pieces(const F *x, T *y, int64_t outer, int64_t rows, int64_t n, int64_t pieces,
-                double scale, bool add, void *stream) {
+                sum_into<acc<F>> into, void *stream) {
     constexpr int V = per_pack<F>;
     const int64_t most = 32768; /* a grid's z ends at 65535 */
     const bool wide = n % V == 0 && all_aligned16(x);
@@ -56,15 +64,15 @@ void sum_pieces(const F *x, T *y, int64_t outer, int64_t rows, int64_t n, int64_
     for (int64_t o = 0; o < outer; o += most) {
         const unsigned now = (unsigned)(outer - o < most ? outer - o : most);
         SQN_LAUNCH(run, dim3(across, (unsigned)pieces, now), 32 * column_warps, 0, stream,
-                   x + o * rows * n, y + o * pieces * n, rows, n, per, (acc<F>)scale, add);
+                   x + o * rows * n, y + o * pieces * n, rows, n, per, into);
     }
 }
 
-/* y[o, :] (+)= scale times the sum of the rows of x[o]. Many rows are cut into pieces, whose sums
- * are summed then. */
+/* y[o, :] gets the sum of the rows of x[o]. Many rows are cut into pieces, whose sums are
+ * summed then. */
 template <class F, class T>
-sqn_status sum_columns(const F *x, T *y, int64_t outer, int64_t rows, int64_t n, double scale,
-                       bool add, void *stream) {
+sqn_status sum_columns(const F *x, T *y, int64_t outer, int64_t rows, int64_t n,
+                       sum_into<acc<F>> into, void *stream) {
     using A = acc<F>;
     int64_t pieces = 1;
     if (rows > column_rows) {
@@ -73,13 +81,13 @@ sqn_status sum_columns(const F *x, T *y, int64_t outer, int64_t rows, int64_t n,
         if (pieces > ceil_div(rows, piece_rows)) pieces = ceil_div(rows, piece_rows);
     }
     if (pieces == 1) {
-        sum_pieces(x, y, outer, rows, n, 1, scale, add, stream);
+        sum_pieces(x, y, outer, rows, n, 1, into, stream);
         return sqn_cuda_launched();
     }
     A *parts = (A *)sqn_cuda_scratch((size_t)(outer * pieces * n) * sizeof(A), stream);
     if (parts == nullptr) return SQN_NOMEM;
-    sum_pieces(x, parts, outer, rows, n, pieces, 1, false, stream);
-    sum_pieces(parts, y, outer, pieces, n, 1, scale, add, stream);
+    sum_pieces(x, parts, outer, rows, n, pieces, {1, 0}, stream);
+    sum_pieces(parts, y, outer, pieces, n, 1, into, stream);
     sqn_cuda_scratch_release(parts, stream);
     return sqn_cuda_launched();
 }

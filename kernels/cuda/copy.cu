@@ -16,23 +16,32 @@ template <class V> __device__ __forceinline__ void put(int64_t *p, V v) { *p = (
 template <class V> __device__ __forceinline__ void put(int32_t *p, V v) { *p = (int32_t)v; }
 template <class V> __device__ __forceinline__ void put(uint8_t *p, V v) { *p = (uint8_t)v; }
 
-template <class F, class T, bool ADD> __global__ void copy_kernel(const F *x, T *y, walk w) {
-    const int64_t step = (int64_t)gridDim.x * blockDim.x;
-    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < w.n; i += step) {
-        int64_t xo, yo;
-        walk_at(w, i, &xo, &yo);
-        if constexpr (ADD)
-            put(y + yo, fetch(y + yo) + fetch(x + xo));
-        else if constexpr (std::is_same_v<F, T>)
-            y[yo] = x[xo]; /* bits: NaN payloads stay */
-        else
-            put(y + yo, fetch(x + xo));
-    }
+template <class F, class T, bool ADD, int V> __global__ void copy_kernel(const F *x, T *y, walk w) {
+    const bool repeats = w.a[w.ndim - 1] == 0;
+    each_of_walk<V>(w, [&](int64_t, int64_t from, int64_t to, auto width) {
+        constexpr int W = decltype(width)::value;
+        const auto p = operand<W>(x + from, repeats);
+        if constexpr (std::is_same_v<F, T> && !ADD) {
+            put_pack(y + to, p); /* bits: NaN payloads stay */
+        } else {
+            pack<T, W> out;
+            if constexpr (ADD) out = *(const pack<T, W> *)(y + to);
+            for (int j = 0; j < W; j++) {
+                if constexpr (ADD)
+                    put(&out.v[j], fetch(&out.v[j]) + fetch(&p.v[j]));
+                else
+                    put(&out.v[j], fetch(&p.v[j]));
+            }
+            put_pack(y + to, out);
+        }
+    });
 }
 
-template <class F, class T, bool ADD>
-sqn_status copy(const sqn_k_copy *k, const walk &w, void *stream) {
-    auto run = copy_kernel<F, T, ADD>;
+template <class F, class T, bool ADD> sqn_status copy(const sqn_k_copy *k, walk w, void *stream) {
+    constexpr int narrow = sizeof(F) < sizeof(T) ? sizeof(F) : sizeof(T);
+    constexpr int V = std::is_same_v<F, T> || narrow > 2 ? 16 / narrow : 8;
+    const bool wide = w.b[w.ndim - 1] == 1 && walk_by_packs(&w, V, k->x, k->y);
+    const auto run = wide ? copy_kernel<F, T, ADD, V> : copy_kernel<F, T, ADD, 1>;
     SQN_LAUNCH(run, grid_for(w.n, 256), 256, 0, stream, (const F *)k->x, (T *)k->y, w);
     return sqn_cuda_launched();
 }

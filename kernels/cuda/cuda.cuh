@@ -129,8 +129,13 @@ struct larger { /* NaN wins */
     }
 };
 
+/* v of the lane whose number differs in these bits; there is one for each struct that is reduced.
+ */
+template <class A> __device__ __forceinline__ A other_lane(A v, int bits) {
+    return __shfl_xor_sync(all_lanes, v, bits);
+}
 template <class A, class F> __device__ __forceinline__ A warp_reduce(A v, F f) {
-    for (int bits = 16; bits > 0; bits >>= 1) v = f(v, __shfl_xor_sync(all_lanes, v, bits));
+    for (int bits = 16; bits > 0; bits >>= 1) v = f(v, other_lane(v, bits));
     return v;
 }
 

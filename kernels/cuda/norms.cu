@@ -14,26 +14,52 @@ struct norm_groups {
 };
 constexpr int norm_threads = 256, norm_last_threads = 1024;
 
+constexpr int norm_packs = 4;
+
+/* The sum of the squares of packs that a thread holds: in the accumulator type, whose error is that
+ * of some 30 additions; in f64 where f32 would overflow or lose them. Only if they are all smaller
+ * than 2^-75 they count as nothing. */
+template <class T, int W>
+__device__ __forceinline__ double squares(const pack<T, W> (&p)[norm_packs]) {
+    using A = acc<T>;
+    A all = 0;
+#pragma unroll
+    for (int k = 0; k < norm_packs; k++) {
+        A some = 0;
+        for (int j = 0; j < W; j++) some += load(p[k].v[j]) * load(p[k].v[j]);
+        all += some;
+    }
+    if (sizeof(A) == 8 || all == 0 || (all > (A)0x1p-100 && all < (A)0x1p100)) return (double)all;
+    double exact = 0;
+#pragma unroll
+    for (int k = 0; k < norm_packs; k++)
+        for (int j = 0; j < W; j++) exact += (double)load(p[k].v[j]) * (double)load(p[k].v[j]);
+    return exact;
+}
+
 /* parts[block] = sum of the squares of a piece of `size` elements. */
 template <class T>
 __global__ void __launch_bounds__(norm_threads)
     norm_parts_kernel(SQN_PARAMETER norm_table all, double *parts, int64_t size) {
-    constexpr int W = 16 / sizeof(T);
+    constexpr int W = per_pack<T>;
     const int me = owner_of(all, blockIdx.x);
     const int64_t n = all.of[me].n, first = (int64_t)(blockIdx.x - all.first[me]) * size;
     const int64_t end = first + size < n ? first + size : n;
     const T *x = (const T *)all.of[me].x;
     const bool wide = ((uintptr_t)x & 15u) == 0;
     double sum = 0;
-#pragma unroll 4
-    for (int64_t i = first + (int64_t)threadIdx.x * W; i < end; i += norm_threads * W) {
-        pack<T, W> p = {};
-        if (wide && i + W <= end)
-            p = *(const pack<T, W> *)(x + i);
-        else
-            for (int j = 0; j < W && i + j < end; j++) p.v[j] = x[i + j];
+    for (int64_t i = first + (int64_t)threadIdx.x * W; i < end;
+         i += norm_packs * norm_threads * W) {
+        pack<T, W> p[norm_packs];
 #pragma unroll
-        for (int j = 0; j < W; j++) sum += (double)load(p.v[j]) * (double)load(p.v[j]);
+        for (int k = 0; k < norm_packs; k++) {
+            const int64_t at = i + k * norm_threads * W;
+            if (wide && at + W <= end)
+                p[k] = read_pack<true>(x, at, end);
+            else
+                p[k] = read_pack<false>(x, at, end);
+        }
+        sum += squares(p);
     }
     sum = block_reduce(sum, plus{}, 0.0);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;

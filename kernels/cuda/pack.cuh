@@ -13,13 +13,13 @@ template <class T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16
 template <class T> constexpr int per_pack = 16 / (int)sizeof(T);
 
 /* Elements i … of the n at x, zero behind their end; WIDE: n is whole packs, and x aligned. */
-template <bool WIDE, class T>
-__device__ __forceinline__ pack<T, per_pack<T>> read_pack(const T *x, int64_t i, int64_t n) {
+template <bool WIDE, class T, int V = per_pack<T>>
+__device__ __forceinline__ pack<T, V> read_pack(const T *x, int64_t i, int64_t n) {
     if constexpr (WIDE) {
-        return *(const pack<T, per_pack<T>> *)(x + i);
+        return *(const pack<T, V> *)(x + i);
     } else {
-        pack<T, per_pack<T>> p = {};
-        for (int j = 0; j < per_pack<T> && i + j < n; j++) p.v[j] = x[i + j];
+        pack<T, V> p = {};
+        for (int j = 0; j < V && i + j < n; j++) p.v[j] = x[i + j];
         return p;
     }
 }

@@ -116,7 +116,7 @@ template <class T> sqn_status rms_norm_grad(const sqn_k_rms_norm_grad *a, void *
     }
     if (parts == nullptr) return sqn_cuda_launched();
     const sqn_status status =
-        sum_columns(parts, (A *)a->dweight, 1, groups, a->n, 1.0, a->add != 0, stream);
+        sum_columns(parts, (A *)a->dweight, 1, groups, a->n, {1, a->add}, stream);
     sqn_cuda_scratch_release(parts, stream);
     return status;
 }

@@ -13,7 +13,7 @@
 namespace sqn {
 constexpr int row_threads = 512; /* at most */
 /* A thread's, of a long row that is held: more would not fit into the registers. */
-template <class T> constexpr int row_packs = sizeof(T) == 2 ? 2 : 4;
+template <class T> constexpr int row_packs = sizeof(T) == 4 ? 4 : 2;
 /* The longest row that is held. */
 template <class T> constexpr int64_t row_held = (int64_t)row_threads *row_packs<T> *per_pack<T>;
 /* Up to so many packs a thread has one. */

@@ -10,7 +10,7 @@ __device__ __forceinline__ void store(int64_t *p, int64_t v) { *p = v; }
 __device__ __forceinline__ void store(int32_t *p, int64_t v) { *p = (int32_t)v; }
 __device__ __forceinline__ void store(uint8_t *p, int64_t v) { *p = (uint8_t)v; }
 
-template <class A> __device__ A pair(sqn_zip op, A a, A b) {
+template <class A> __device__ __forceinline__ A pair(sqn_zip op, A a, A b) {
     switch (op) {
     case SQN_ZIP_ADD:
         return a + b;
@@ -26,7 +26,9 @@ template <class A> __device__ A pair(sqn_zip op, A a, A b) {
         return b < a || b != b ? b : a;
     }
 }
-template <> __device__ int64_t pair(sqn_zip op, int64_t a, int64_t b) { /* wraps; by 0 as by 1 */
+template <>
+__device__ __forceinline__ int64_t pair(sqn_zip op, int64_t a,
+                                        int64_t b) { /* wraps; by 0 as by 1 */
     switch (op) {
     case SQN_ZIP_ADD:
         return (int64_t)((uint64_t)a + (uint64_t)b);
@@ -42,7 +44,7 @@ template <> __device__ int64_t pair(sqn_zip op, int64_t a, int64_t b) { /* wraps
         return b < a ? b : a;
     }
 }
-template <class A> __device__ bool compare(sqn_zip op, A a, A b) {
+template <class A> __device__ __forceinline__ bool compare(sqn_zip op, A a, A b) {
     switch (op) {
     case SQN_ZIP_EQ:
         return a == b;
@@ -55,21 +57,44 @@ template <class A> __device__ bool compare(sqn_zip op, A a, A b) {
     }
 }
 
-template <class T> __global__ void zip_kernel(sqn_k_zip k, walk w) {
-    const T *a = (const T *)k.a, *b = (const T *)k.b;
-    const int64_t step = (int64_t)gridDim.x * blockDim.x;
-    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < w.n; i += step) {
-        int64_t ao, bo;
-        walk_at(w, i, &ao, &bo);
-        if (k.op >= SQN_ZIP_EQ)
-            ((uint8_t *)k.y)[i] = compare(k.op, load(a[ao]), load(b[bo]));
-        else
-            store((T *)k.y + i, pair(k.op, load(a[ao]), load(b[bo])));
+/* Calls f with op as a constant, so that what it does to many elements chooses once. */
+template <class F> __device__ __forceinline__ void with_op(sqn_zip op, F f) {
+    switch (op) {
+#define ZIP(name)        \
+    case SQN_ZIP_##name: \
+        return f(std::integral_constant<sqn_zip, SQN_ZIP_##name>{});
+        SQN_ZIPS(ZIP)
+#undef ZIP
+    default:
+        return;
     }
 }
 
-template <class T> sqn_status zip(const sqn_k_zip *k, const walk &w, void *stream) {
-    auto run = zip_kernel<T>;
+template <class T, int V> __global__ void zip_kernel(sqn_k_zip k, walk w) {
+    const bool a_repeats = w.a[w.ndim - 1] == 0, b_repeats = w.b[w.ndim - 1] == 0;
+    each_of_walk<V>(w, [&](int64_t i, int64_t at_a, int64_t at_b, auto width) {
+        constexpr int W = decltype(width)::value;
+        const auto a = operand<W>((const T *)k.a + at_a, a_repeats);
+        const auto b = operand<W>((const T *)k.b + at_b, b_repeats);
+        with_op(k.op, [&](auto op) {
+            constexpr sqn_zip OP = decltype(op)::value;
+            if constexpr (OP >= SQN_ZIP_EQ) {
+                pack<uint8_t, W> y;
+                for (int j = 0; j < W; j++) y.v[j] = compare(OP, load(a.v[j]), load(b.v[j]));
+                put_pack((uint8_t *)k.y + i, y);
+            } else {
+                pack<T, W> y;
+                for (int j = 0; j < W; j++) store(&y.v[j], pair(OP, load(a.v[j]), load(b.v[j])));
+                put_pack((T *)k.y + i, y);
+            }
+        });
+    });
+}
+
+template <class T> sqn_status zip(const sqn_k_zip *k, walk w, void *stream) {
+    constexpr int V = per_pack<T>;
+    const bool wide = aligned16(k->y) && walk_by_packs(&w, V, k->a, k->b);
+    const auto run = wide ? zip_kernel<T, V> : zip_kernel<T, 1>;
     SQN_LAUNCH(run, grid_for(w.n, 256), 256, 0, stream, *k, w);
     return sqn_cuda_launched();
 }

@@ -97,18 +97,57 @@ end
 local TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = 4096, 3584, 18944, 28, 4, 128, 152064
 if small then TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = 8, 32, 48, 4, 2, 64, 64 end
 
+---Forward alone, and forward with backward, which takes work.both bytes, or three times what forward takes.
+local function both(name, work, inputs, fn)
+  row(name .. " forward", work, plain(function() fn(table.unpack(inputs)) end))
+  local dy
+  row(name .. " both", { flops = 3 * (work.flops or 0), bytes = work.both or 3 * (work.bytes or 0) }, function()
+    local _s <close> = sq.scope()
+    local y = fn(table.unpack(inputs))
+    dy = dy or sq.ones(y.shape, { dtype = y.dtype, device = CARD }):keep()
+    y:backward(dy)
+    for _, x in ipairs(inputs) do x:zero_grad() end
+  end)
+end
+
 do -- memory-bound kernels in bf16
   local _s <close> = sq.scope()
   local n = TOKENS * WIDTH
   local x, r, w = random({ TOKENS, WIDTH }, "bf16"), random({ TOKENS, WIDTH }, "bf16"), random({ WIDTH }, "bf16")
-  local gate, up = random({ TOKENS, INNER }, "bf16"), random({ TOKENS, INNER }, "bf16")
   local m = TOKENS * INNER
   row("rms_norm forward", { bytes = 8 * n }, plain(function() ops.rms_norm(x, w, 1e-6, r) end))
-  row("swiglu forward", { bytes = 6 * m }, plain(function() ops.swiglu(gate, up) end))
   row("add", { bytes = 6 * n }, plain(function() return x + r end))
+  row("add bias", { bytes = 4 * n }, plain(function() return x + w end))
+  row("convert to f32", { bytes = 6 * n }, plain(function() return x:to "f32" end))
   row("dropout", { bytes = 4 * n }, plain(function() return x:dropout(0.1, 1) end))
-  row("softmax", { bytes = 4 * n }, plain(function() return ops.softmax(x) end))
   row("sum", { bytes = 2 * n }, plain(function() return x:sum() end))
+  row("sum of columns", { bytes = 2 * n }, plain(function() return x:sum(1) end))
+  do -- read x, write y; read what was kept and dy, write dx
+    local dx, dw = random({ TOKENS, WIDTH }, "bf16", true), random({ WIDTH }, "bf16", true)
+    local function norm(a, b) return ops.rms_norm(a, b, 1e-6) end
+    both("rms_norm alone", { bytes = 4 * n, both = 10 * n }, { dx, dw }, norm)
+    both("softmax", { bytes = 4 * n, both = 10 * n }, { dx }, ops.softmax)
+    both("swiglu", { bytes = 6 * m, both = 16 * m },
+      { random({ TOKENS, INNER }, "bf16", true), random({ TOKENS, INNER }, "bf16", true) }, ops.swiglu)
+  end
+  do
+    local q, k = random({ TOKENS, HEADS, DIM }, "bf16"), random({ TOKENS, GROUPS, DIM }, "bf16")
+    local cosine, sine = random({ TOKENS, DIM // 2 }, "f32"), random({ TOKENS, DIM // 2 }, "f32")
+    local places = {}
+    for i = 1, TOKENS do places[i] = i - 1 end
+    places = sq.tensor(places, { dtype = "i64" })
+    row("rope", { bytes = (4 * (HEADS + GROUPS) + 4) * TOKENS * DIM }, plain(function()
+      ops.rope(q, k, places, cosine, sine)
+    end))
+  end
+  do -- f32 logits, as many rows as a chunk of the head's: read twice, the result written; the loss copies them first
+    local count, labels = small and 8 or 220, {}
+    for i = 1, count do labels[i] = i * 31 % VOCAB end
+    local logits = random({ count, VOCAB }, "f32")
+    labels = sq.tensor(labels, { dtype = "i64" })
+    row("cross_entropy f32", { bytes = 20 * count * VOCAB }, plain(function() ops.cross_entropy(logits, labels) end))
+    row("softmax of a vocabulary", { bytes = 12 * count * VOCAB }, plain(function() ops.softmax(logits) end))
+  end
   local p, g = random({ n }, "f32"), random({ n }, "f32")
   local a, b = sq.zeros({ n }, { device = CARD }), sq.zeros({ n }, { device = CARD })
   row("adamw f32", { bytes = 28 * n }, plain(function()
@@ -120,19 +159,6 @@ do -- memory-bound kernels in bf16
   for i = 1, TOKENS do ids[i] = i * 7919 % VOCAB end
   ids = sq.tensor(ids, { dtype = "i64" })
   row("embedding forward", { bytes = 4 * n }, plain(function() ops.embedding(ids, table_of) end))
-end
-
----Forward alone, and forward with backward.
-local function both(name, work, inputs, fn)
-  row(name .. " forward", work, plain(function() fn(table.unpack(inputs)) end))
-  local dy
-  row(name .. " both", { flops = 3 * (work.flops or 0), bytes = 3 * (work.bytes or 0) }, function()
-    local _s <close> = sq.scope()
-    local y = fn(table.unpack(inputs))
-    dy = dy or sq.ones(y.shape, { dtype = y.dtype, device = CARD }):keep()
-    y:backward(dy)
-    for _, x in ipairs(inputs) do x:zero_grad() end
-  end)
 end
 
 for _, shape in ipairs { { WIDTH, WIDTH }, { WIDTH, INNER }, { INNER, WIDTH } } do

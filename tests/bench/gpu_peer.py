@@ -78,7 +78,7 @@ def kernels():
     row("swiglu forward", plain(glu))
     row("add", plain(lambda: x + r))
     row("dropout", plain(lambda: F.dropout(x, 0.1)))
-    row("softmax", plain(lambda: F.softmax(x, -1)))
+    row("softmax forward", plain(lambda: F.softmax(x, -1)))
     row("sum", plain(lambda: x.sum()))
     p = torch.nn.Parameter(random(n, kind=torch.float32))
     p.grad = random(n, kind=torch.float32)

@@ -6,20 +6,36 @@
 namespace {
 const std::vector<sqn_dtype> floats = {SQN_F32, SQN_BF16, SQN_F16, SQN_F64};
 
+void reduce_of(sqn_dtype dtype, sqn_reduce op, int64_t outer, int64_t n, int64_t inner) {
+    const sqn_dtype to = op == SQN_REDUCE_ARGMAX ? SQN_I64 : dtype;
+    values x = values::floats(dtype, outer * n * inner), y(to, outer * inner);
+    sqn_k_reduce a = {op, dtype, outer, n, inner, x.at(), y.at(), 0.5, 0, 0}, r = a;
+    r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
+    check(sqn_cpu_reduce(&r, nullptr), "cpu");
+    check(sqn_cuda_reduce(&a, nullptr), "cuda");
+    y.expect(format("reduce %d of %lld", op, (long long)n).c_str(), n > 1000 ? 10 : 1);
+    const shifted by(1);
+    values odd = x.again(), z(to, outer * inner);
+    a.x = odd.at(), a.y = z.at();
+    check(sqn_cuda_reduce(&a, nullptr), "cuda");
+    z.expect_bits(y, "what is not aligned");
+}
+
 void reduce(sqn_dtype dtype) {
     const int64_t sizes[][3] = {{1, 1, 1}, {3, 37, 1}, {2, 1300, 1}, {2, 130, 5}, {1, 3, 200}};
     for (auto &s : sizes)
-        for (int op = SQN_REDUCE_SUM; op <= SQN_REDUCE_ARGMAX; op++) {
-            int64_t out = s[0] * s[2];
-            values x = values::floats(dtype, s[0] * s[1] * s[2]);
-            values y(op == SQN_REDUCE_ARGMAX ? SQN_I64 : dtype, out);
-            sqn_k_reduce a = {(sqn_reduce)op, dtype, s[0], s[1], s[2], x.at(), y.at(), 0.5, 0, 0};
-            sqn_k_reduce r = a;
-            r.dtype = SQN_F64, r.x = x.cpu(), r.y = y.cpu();
-            check(sqn_cpu_reduce(&r, nullptr), "cpu");
-            check(sqn_cuda_reduce(&a, nullptr), "cuda");
-            y.expect(format("reduce %d of %lld", op, (long long)s[1]).c_str());
-        }
+        for (int op = SQN_REDUCE_SUM; op <= SQN_REDUCE_ARGMAX; op++)
+            reduce_of(dtype, (sqn_reduce)op, s[0], s[1], s[2]);
+}
+
+void sums(sqn_dtype dtype) {
+    for (int64_t n = 1; n <= 40; n++) {
+        reduce_of(dtype, SQN_REDUCE_SUM, 3, n, 1);
+        reduce_of(dtype, SQN_REDUCE_SUM, 2, 5, n);
+    }
+    reduce_of(dtype, SQN_REDUCE_SUM, 1, 70000, 1);
+    reduce_of(dtype, SQN_REDUCE_SUM, 40, 264, 1);
+    reduce_of(dtype, SQN_REDUCE_SUM, 1, 300, 264);
 }
 
 void reduce_into(sqn_dtype dtype) { /* what is there, of the accumulator type or the dtype */
@@ -50,24 +66,47 @@ void reduce_nan(sqn_dtype dtype) { /* a NaN wins, the first of equals too */
     y.expect("place");
 }
 
+void softmax_of(sqn_dtype dtype, int64_t rows, int64_t n, int log) {
+    values x = values::floats(dtype, rows * n, -5, 5), y(dtype, rows * n);
+    if (n > 2) { /* a mask, at the beginning and the end */
+        std::vector<double> v(x.doubles(), x.doubles() + rows * n);
+        v[0] = v[(size_t)n - 1] = -INFINITY;
+        x.set(v);
+    }
+    sqn_k_softmax a = {dtype, rows, n, x.at(), y.at(), log};
+    sqn_k_softmax r = {SQN_F64, rows, n, x.cpu(), y.cpu(), log};
+    check(sqn_cpu_softmax(&r, nullptr), "cpu");
+    check(sqn_cuda_softmax(&a, nullptr), "cuda");
+    y.expect("y");
+    values dy = values::floats(dtype, rows * n), dx(dtype, rows * n);
+    values from = values::floats(dtype, rows * n, log ? -3 : 0, log ? -1 : 0.01);
+    sqn_k_softmax_grad g = {dtype, rows, n, from.at(), dy.at(), dx.at(), log};
+    sqn_k_softmax_grad h = {SQN_F64, rows, n, from.cpu(), dy.cpu(), dx.cpu(), log};
+    check(sqn_cpu_softmax_grad(&h, nullptr), "cpu");
+    check(sqn_cuda_softmax_grad(&g, nullptr), "cuda");
+    dx.expect("dx", n > 1000 ? 40 : 4); /* sums of so many terms lose that much in any order */
+
+    const shifted by(1);
+    values x2 = x.again(), y2(dtype, rows * n), from2 = from.again(), dy2 = dy.again(),
+           dx2(dtype, rows * n);
+    a.x = x2.at(), a.y = y2.at();
+    check(sqn_cuda_softmax(&a, nullptr), "cuda");
+    y2.expect_bits(y, "y of what is not aligned");
+    g.y = from2.at(), g.dy = dy2.at(), g.dx = dx2.at();
+    check(sqn_cuda_softmax_grad(&g, nullptr), "cuda");
+    dx2.expect_bits(dx, "dx of what is not aligned");
+}
+
 void softmax(sqn_dtype dtype) {
-    for (int log : {0, 1})
-        for (int64_t n : {1, 33, 700}) {
-            const int64_t rows = 5;
-            values x = values::floats(dtype, rows * n, -5, 5), y(dtype, rows * n);
-            sqn_k_softmax a = {dtype, rows, n, x.at(), y.at(), log};
-            sqn_k_softmax r = {SQN_F64, rows, n, x.cpu(), y.cpu(), log};
-            check(sqn_cpu_softmax(&r, nullptr), "cpu");
-            check(sqn_cuda_softmax(&a, nullptr), "cuda");
-            y.expect("y");
-            values dy = values::floats(dtype, rows * n), dx(dtype, rows * n);
-            values from = values::floats(dtype, rows * n, log ? -3 : 0, log ? -1 : 0.01);
-            sqn_k_softmax_grad g = {dtype, rows, n, from.at(), dy.at(), dx.at(), log};
-            sqn_k_softmax_grad h = {SQN_F64, rows, n, from.cpu(), dy.cpu(), dx.cpu(), log};
-            check(sqn_cpu_softmax_grad(&h, nullptr), "cpu");
-            check(sqn_cuda_softmax_grad(&g, nullptr), "cuda");
-            dx.expect("dx", 4);
-        }
+    for (int64_t n = 1; n <= 40; n++) softmax_of(dtype, 5, n, n % 2 == 0);
+    for (int log : {0, 1}) {
+        softmax_of(dtype, 20, 64, log);
+        softmax_of(dtype, 5, 700, log);
+    }
+}
+
+void softmax_long(sqn_dtype dtype) { /* held in several packs a thread, not held */
+    for (int64_t n : {3000, 8192, 8200, 20003}) softmax_of(dtype, 2, n, n == 8200);
 }
 
 /* Indexes of `below` rows, -1 and `below`, which nobody has. */
@@ -181,8 +220,8 @@ void rms_norm(sqn_dtype dtype) {
     rms_norm_of(dtype, 3, 896, true);
 }
 
-void rms_norm_long(sqn_dtype dtype) { /* held in one pack a thread, in several, not held */
-    for (int64_t n : {2040, 2056, 3000, 8192, 8200, 16400}) rms_norm_of(dtype, 2, n, n != 3000);
+void rms_norm_long(sqn_dtype dtype) { /* held in several packs a thread, not held */
+    for (int64_t n : {2056, 8192, 8200}) rms_norm_of(dtype, 2, n, n != 8192);
 }
 
 /* Two tensors of other numbers of heads; the second may have none. */
@@ -230,38 +269,48 @@ void rope(sqn_dtype dtype) {
     rope_of(dtype, 5, 5, 128);
 }
 
-void cross_entropy(sqn_dtype dtype, int64_t vocab, double smoothing, double z_loss) {
+void cross_entropy(sqn_dtype dtype, int64_t rows, int64_t vocab, double smoothing = 0,
+                   double z_loss = 0) {
+    sqn_dtype wide = accumulator(dtype);
+    values x = values::floats(wide, rows * vocab, -8, 8),
+           labels = values::integers(SQN_I64, rows, vocab);
+    values losses(SQN_F64, rows), d(dtype, rows * vocab);
+    sqn_k_cross_entropy a = {};
+    a.dtype = dtype, a.rows = rows, a.vocab = vocab, a.logits = x.at(), a.labels = labels.ids();
+    a.losses = (double *)losses.at(), a.dlogits = d.at(), a.smoothing = smoothing,
+    a.z_loss = z_loss;
+    sqn_k_cross_entropy r = a;
+    r.dtype = SQN_F64, r.logits = x.cpu(), r.labels = (int64_t *)labels.cpu();
+    r.losses = losses.doubles(), r.dlogits = d.cpu();
+    check(sqn_cpu_cross_entropy(&r, nullptr), "cpu");
+    check(sqn_cuda_cross_entropy(&a, nullptr), "cuda");
+    losses.expect("loss", wide == SQN_F64 ? 1 : 1e6); /* f32 logits, f64 losses */
+    d.expect("dlogits");
+
     {
-        const int64_t rows = 6;
-        sqn_dtype wide = accumulator(dtype);
-        values x = values::floats(wide, rows * vocab, -8, 8),
-               labels = values::integers(SQN_I64, rows, vocab);
-        values losses(SQN_F64, rows), d(dtype, rows * vocab);
-        sqn_k_cross_entropy a = {};
-        a.dtype = dtype, a.rows = rows, a.vocab = vocab, a.logits = x.at(), a.labels = labels.ids();
-        a.losses = (double *)losses.at(), a.dlogits = d.at(), a.smoothing = smoothing,
-        a.z_loss = z_loss;
-        sqn_k_cross_entropy r = a;
-        r.dtype = SQN_F64, r.logits = x.cpu(), r.labels = (int64_t *)labels.cpu();
-        r.losses = losses.doubles(), r.dlogits = d.cpu();
-        check(sqn_cpu_cross_entropy(&r, nullptr), "cpu");
+        const shifted by(1);
+        values x2 = x.again(), d2(dtype, rows * vocab), losses2(SQN_F64, rows);
+        a.logits = x2.at(), a.dlogits = d2.at(), a.losses = (double *)losses2.at();
         check(sqn_cuda_cross_entropy(&a, nullptr), "cuda");
-        losses.expect("loss", wide == SQN_F64 ? 1 : 1e6); /* f32 logits, f64 losses */
-        d.expect("dlogits");
-        if (dtype != wide) return;
-        a.dlogits = x.at(); /* in place */
+        d2.expect_bits(d, "dlogits of what is not aligned");
+        losses2.expect_bits(losses, "losses of what is not aligned");
+        a.dlogits = nullptr; /* losses alone */
         check(sqn_cuda_cross_entropy(&a, nullptr), "cuda");
-        x.doubles();
-        memcpy(x.doubles(), d.doubles(), (size_t)(rows * vocab) * sizeof(double));
-        x.expect("dlogits in place");
-        losses.expect("loss in place", 1e6);
+        losses2.expect_bits(losses, "losses alone");
     }
+    if (dtype != wide) return;
+    values losses2(SQN_F64, rows);
+    a.logits = a.dlogits = x.at(), a.losses = (double *)losses2.at();
+    check(sqn_cuda_cross_entropy(&a, nullptr), "cuda");
+    x.expect_bits(d, "dlogits in place");
+    losses2.expect_bits(losses, "losses in place");
 }
 
 void cross_entropies(sqn_dtype dtype) {
-    cross_entropy(dtype, 5, 0, 0);
-    cross_entropy(dtype, 1001, 0, 0);
-    cross_entropy(dtype, 300, 0.1, 1e-3);
+    for (int64_t vocab = 1; vocab <= 40; vocab++) cross_entropy(dtype, 3, vocab);
+    cross_entropy(dtype, 6, 1001);
+    cross_entropy(dtype, 6, 300, 0.1, 1e-3);
+    cross_entropy(dtype, 3, 20000, 0.1);
 }
 
 void topk(sqn_dtype dtype) {
@@ -412,7 +461,9 @@ std::vector<kernel_case> row_cases() {
             {"reduce", floats, reduce},
             {"reduce_into", floats, reduce_into},
             {"reduce_nan", floats, reduce_nan},
+            {"sums", floats, sums},
             {"softmax", floats, softmax},
+            {"softmax_long", floats, softmax_long},
             {"gather", floats, gather},
             {"scatter", floats, scatter},
             {"rms_norm", floats, rms_norm},
