@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The tests on a card, from a built tree: tests/gpu/run.sh [STEP…]. It needs neither make nor a compiler, so what was built
-# elsewhere can be carried to the card. Every step runs, whatever came before; the last line names those that failed.
+# The tests on a card, from a built tree: tests/gpu/run.sh [STEP…]. Every step runs, whatever came before; the last line
+# names those that failed. It needs neither make nor a compiler, so what was built elsewhere can be carried to the card with
+# the checkout: built with an ARCH that its processor has, beside the libraries that ldd names and cuBLASLt (LD_LIBRARY_PATH).
 # BUILD       what was built (build): bin/sqlune and cuda-on-card, or SQLUNE and KERNELS
 # WORD        only the cases of kernels and of tests/device that have it in their name
 # SEED        of the kernels' inputs; each run draws one and says which
