@@ -214,6 +214,7 @@ typedef struct sqn_k_lora {
     int accumulate;
     double alpha, p; /* p: share of x that is dropped, in f32 for BF16; 0: none */
     uint64_t seed, stream, offset;
+    const struct sqn_k_lora *beside; /* one more to make, a w of the same rank; on the host; NULL */
 } sqn_k_lora;
 
 /* ---- mixtures of LoRA experts (moe.c) ---- */

@@ -63,7 +63,7 @@ static inline sqn_status sqn_lora_product(const sqn_kernel_table *table, const s
     }
 }
 
-/* wide: sqn_lora_wide numbers, or NULL where that is 0. */
+/* wide: sqn_lora_wide numbers, or NULL where that is 0. What is to be made beside it is not. */
 static inline sqn_status sqn_lora_by_parts(const sqn_kernel_table *table, const sqn_k_lora *k,
                                            void *wide, void *stream) {
     const int64_t n = k->rows * k->width;

@@ -16,7 +16,7 @@ static sqn_k_lora part_of(const sqn_k_lora *k, int64_t first, int64_t rows) {
     return part;
 }
 
-sqn_status sqn_cpu_lora(const sqn_k_lora *k, void *stream) {
+static sqn_status make(const sqn_k_lora *k, void *stream) {
     if (sqn_lora_wide(k) == 0) return sqn_lora_by_parts(&sqn_cpu_kernels, k, NULL, stream);
     int64_t rows = NUMBERS / k->width & ~(int64_t)63; /* a counter of Philox is of four numbers */
     if (rows == 0) rows = 64;
@@ -31,4 +31,9 @@ sqn_status sqn_cpu_lora(const sqn_k_lora *k, void *stream) {
     }
     scratch_close(&wide);
     return status;
+}
+
+sqn_status sqn_cpu_lora(const sqn_k_lora *k, void *stream) {
+    for (; k->beside; k = k->beside) SQN_TRY(make(k, stream));
+    return make(k, stream);
 }

@@ -9,7 +9,7 @@
  * Versions: 1 (never run on a card).
  */
 #include "kernels/cuda/attention.cuh"
-#include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/many.cuh"
 #include "kernels/cuda/philox.cuh"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/lora_parts.h"
@@ -257,8 +257,13 @@ __device__ __forceinline__ void u_parts(uint32_t b[2][3], const sqn_k_lora &k, i
     }
 }
 
-template <int RANKS> __global__ void __launch_bounds__(lora_threads) lora_w_kernel(sqn_k_lora k) {
+/* Two of one rank in a launch: A's gradient and B's. */
+template <int RANKS>
+__global__ void __launch_bounds__(lora_threads)
+    lora_w_kernel(SQN_PARAMETER sqn_k_lora one, SQN_PARAMETER sqn_k_lora other) {
     SQN_SHARED_DYNAMIC(uint4, ring);
+    const sqn_k_lora &k = blockIdx.z == 0 ? one : other;
+    if ((int64_t)blockIdx.x * lora_columns >= k.width) return; /* the other is wider */
     float *part = (float *)((char *)ring + lora_ring_bytes);
     const int warp = (int)(threadIdx.x >> 5), lane = (int)threadIdx.x & 31;
     const int64_t column0 = (int64_t)blockIdx.x * lora_columns,
@@ -322,11 +327,13 @@ template <int TILES, int RANKS> void launch_u(const sqn_k_lora *k, void *stream)
 template <int RANKS> void launch_w(const sqn_k_lora *k, void *stream) {
     auto run = lora_w_kernel<RANKS>;
     constexpr size_t bytes = lora_ring_bytes + lora_part_bytes<lora_columns, RANKS>;
+    const sqn_k_lora *other = k->beside ? k->beside : k;
+    const int64_t width = k->width > other->width ? k->width : other->width;
     allow_shared(run, bytes);
-    SQN_LAUNCH(
-        run,
-        dim3((unsigned)ceil_div(k->width, lora_columns), (unsigned)ceil_div(k->rank, 8 * RANKS)),
-        lora_threads, bytes, stream, *k);
+    SQN_LAUNCH(run,
+               dim3((unsigned)ceil_div(width, lora_columns), (unsigned)ceil_div(k->rank, 8 * RANKS),
+                    k->beside ? 2 : 1),
+               lora_threads, bytes, stream, *k, *other);
 }
 
 template <int RANKS> void launch_by_rank(const sqn_k_lora *k, void *stream) {
@@ -353,13 +360,14 @@ static sqn_status on_tensor_cores(const sqn_k_lora *k, void *stream) {
         launch_by_rank<8>(k, stream);
     return sqn_cuda_launched();
 }
-} // namespace sqn
 
-extern "C" sqn_status sqn_cuda_lora(const sqn_k_lora *k, void *stream) {
-    const bool fits = k->dtype == SQN_BF16 && k->u_dtype == SQN_F32 && k->w_dtype == SQN_F32 &&
-                      k->width % 8 == 0 && k->rows > 0 && k->width > 0 && k->rank > 0 &&
-                      sqn::all_aligned16(k->x, k->w);
-    if (fits) return sqn::on_tensor_cores(k, stream);
+static bool fits_tensor_cores(const sqn_k_lora *k) {
+    return k->dtype == SQN_BF16 && k->u_dtype == SQN_F32 && k->w_dtype == SQN_F32 &&
+           k->width % 8 == 0 && k->rows > 0 && k->width > 0 && k->rank > 0 &&
+           all_aligned16(k->x, k->w);
+}
+
+static sqn_status by_parts(const sqn_k_lora *k, void *stream) {
     void *wide = nullptr;
     if (sqn_lora_wide(k) > 0) {
         wide = sqn_cuda_scratch((size_t)sqn_lora_wide(k) * sqn_dtype_size(sqn_lora_wide_dtype(k)),
@@ -369,4 +377,15 @@ extern "C" sqn_status sqn_cuda_lora(const sqn_k_lora *k, void *stream) {
     const sqn_status status = sqn_lora_by_parts(&sqn_cuda_kernels, k, wide, stream);
     if (wide != nullptr) sqn_cuda_scratch_release(wide, stream);
     return status;
+}
+} // namespace sqn
+
+extern "C" sqn_status sqn_cuda_lora(const sqn_k_lora *k, void *stream) {
+    const bool fits = sqn::fits_tensor_cores(k);
+    if (fits && (k->beside == nullptr || sqn::fits_tensor_cores(k->beside)))
+        return sqn::on_tensor_cores(k, stream);
+    sqn_k_lora alone = *k;
+    alone.beside = nullptr;
+    SQN_TRY(fits ? sqn::on_tensor_cores(&alone, stream) : sqn::by_parts(k, stream));
+    return k->beside ? sqn_cuda_lora(k->beside, stream) : SQN_OK;
 }

@@ -96,37 +96,51 @@ static sqn_status base_grads(sqn_node *node, sqn_tensor *d, int64_t rows, sqn_te
     return node->needs[BIAS] ? sqn_bias_grad(node, BIAS, d, &din[BIAS], e) : SQN_OK;
 }
 
-/* Gradient of A or B: x^T u, added into the leaf's where the input is one. */
+/* Makes A's or B's gradient: x^T u, added into the leaf's where the input is one. */
 static sqn_status factor_grad(sqn_node *node, int input, const sqn_tensor *x, const sqn_tensor *u,
-                              sqn_tensor *din[], sqn_err *e) {
+                              sqn_tensor *din[], sqn_k_lora *k, sqn_err *e) {
     const sqn_tensor *w = node->saved[input];
     sqn_tensor *grad;
     bool fresh;
     SQN_TRY(sqn_node_grad(node, input, u, 2, w->shape, &din[input], &grad, &fresh, e));
-    sqn_k_lora k = correction(SQN_LORA_W, x, u, grad, input == B);
-    k.accumulate = !fresh;
-    if (input == A) drop(&k, node->f[1], node->i);
+    *k = correction(SQN_LORA_W, x, u, grad, input == B);
+    k->accumulate = !fresh;
     grad->storage->version++;
-    return run(node->op, u, &k, e);
+    return SQN_OK;
 }
 
-/* saved: x, weight, scale u, a, b in the places X W BIAS A B; u = drop(x) A^T [rows, r].
- * dB = d^T (scale u), dA = v^T drop(x). */
+/* dB = d^T (scale u) and dA = v^T drop(x), in one call if both are wanted and lie apart. */
+static sqn_status factor_grads(sqn_node *node, sqn_tensor *d, sqn_tensor *v, sqn_tensor *din[],
+                               sqn_err *e) {
+    sqn_k_lora of_b = {.w = NULL}, of_a = {.w = NULL};
+    if (node->needs[B]) SQN_TRY(factor_grad(node, B, d, node->saved[BIAS], din, &of_b, e));
+    if (node->needs[A]) {
+        SQN_TRY(factor_grad(node, A, node->saved[X], v, din, &of_a, e));
+        drop(&of_a, node->f[1], node->i);
+    }
+    const bool together = of_a.w != NULL && of_b.w != NULL && of_a.w != of_b.w;
+    if (together) of_b.beside = &of_a;
+    if (node->needs[B]) SQN_TRY(run(node->op, d, &of_b, e));
+    return node->needs[A] && !together ? run(node->op, d, &of_a, e) : SQN_OK;
+}
+
+/* saved: x, weight, scale u, a, b in the places X W BIAS A B; u = drop(x) A^T, v = scale d B,
+ * [rows, r]. */
 static sqn_status lora_back(sqn_node *node, sqn_tensor *const dout[], sqn_tensor *din[],
                             sqn_err *e) {
-    sqn_tensor *x = node->saved[X], *u = node->saved[BIAS], *a = node->saved[A],
-               *b = node->saved[B], *d = dout[0], *v = NULL;
+    sqn_tensor *a = node->saved[A], *b = node->saved[B], *d = dout[0], *v = NULL;
     int64_t rows = sqn_tensor_numel(d) / (b->shape[0] ? b->shape[0] : 1);
     int64_t shape[2] = {rows, a->shape[0]};
-    SQN_TRY(base_grads(node, d, rows, din, e));
-    if (node->needs[B]) SQN_TRY(factor_grad(node, B, d, u, din, e));
-    if (!node->needs[X] && !node->needs[A]) return SQN_OK;
-    if ((v = sqn_tensor_new(sqn_tensor_device(a), a->dtype, 2, shape, e)) == NULL) return SQN_NOMEM;
-    sqn_k_lora down = correction(SQN_LORA_U, d, v, b, true);
-    down.alpha = node->f[0];
     sqn_status status;
-    SQN_GOTO(run(node->op, d, &down, e));
-    if (node->needs[A]) SQN_GOTO(factor_grad(node, A, x, v, din, e));
+    SQN_TRY(base_grads(node, d, rows, din, e));
+    if (node->needs[X] || node->needs[A]) {
+        if ((v = sqn_tensor_new(sqn_tensor_device(a), a->dtype, 2, shape, e)) == NULL)
+            return SQN_NOMEM;
+        sqn_k_lora down = correction(SQN_LORA_U, d, v, b, true);
+        down.alpha = node->f[0];
+        SQN_GOTO(run(node->op, d, &down, e));
+    }
+    SQN_GOTO(factor_grads(node, d, v, din, e));
     if (node->needs[X]) status = input_grad(node, d, v, &din[X], e);
 fail:
     sqn_tensor_release(v);

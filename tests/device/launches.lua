@@ -71,10 +71,10 @@ end
 return t.with_card {
   ["training"] = function() most("training", { 12, 26 }, training) end,
   ["LoRA on all linear layers"] = function()
-    most("LoRA", { 26, 42 }, function(layers) return training(layers, 0) end)
+    most("LoRA", { 26, 35 }, function(layers) return training(layers, 0) end)
   end,
   ["LoRA with dropout"] = function()
-    most("LoRA with dropout", { 26, 42 }, function(layers) return training(layers, 0.1) end)
+    most("LoRA with dropout", { 26, 35 }, function(layers) return training(layers, 0.1) end)
   end,
   ["a token behind a prompt"] = function() most("decoding", { 14 }, decoding) end,
 }

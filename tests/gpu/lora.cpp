@@ -15,7 +15,7 @@ void product(sqn_lora_make make, sqn_dtype dtype, sqn_dtype u_dtype, const shape
            w = values::floats(w_dtype, s.rank * s.width, -1, 1);
     values &made = make == SQN_LORA_U ? u : make == SQN_LORA_X ? x : w;
     sqn_k_lora k = {make,   dtype,   u_dtype,    w_dtype, s.rows, s.width, s.rank, x.at(), u.at(),
-                    w.at(), columns, accumulate, 1,       p,      5,       7,      11};
+                    w.at(), columns, accumulate, 1,       p,      5,       7,      11,     nullptr};
     if (make == SQN_LORA_U) k.alpha = 0.7;
     sqn_k_lora r = k;
     r.dtype = r.u_dtype = r.w_dtype = SQN_F64, r.x = x.cpu(), r.u = u.cpu(), r.w = w.cpu();
@@ -35,6 +35,33 @@ void each_product(sqn_dtype dtype, sqn_dtype u_dtype, const shape &s) {
                         more ? 0.3 : 0);
 }
 
+/* Both factors' gradients in one call; the second has another width, on tensor cores or not. */
+void side_by_side(sqn_dtype dtype) {
+    const int64_t rows = 45, rank = 11, widths[][2] = {{72, 168}, {168, 72}, {72, 21}, {21, 72}};
+    for (auto &width : widths) {
+        values x = values::floats(dtype, rows * width[0], -1, 1),
+               u = values::floats(SQN_F32, rows * rank, -1, 1), w(SQN_F32, rank * width[0]);
+        values x2 = values::floats(dtype, rows * width[1], -1, 1),
+               u2 = values::floats(SQN_F32, rows * rank, -1, 1),
+               w2 = values::floats(SQN_F32, rank * width[1], -1, 1);
+        sqn_k_lora a = {SQN_LORA_W, dtype, SQN_F32, SQN_F32, rows, width[0], rank, x.at(), u.at(),
+                        w.at(),     1,     0,       1,       0,    0,        0,    0,      nullptr};
+        sqn_k_lora b = {SQN_LORA_W, dtype,   SQN_F32, SQN_F32, rows, width[1],
+                        rank,       x2.at(), u2.at(), w2.at(), 0,    1,
+                        1,          0.3,     5,       7,       11,   nullptr};
+        a.beside = &b;
+        sqn_k_lora r = a, s = b;
+        r.dtype = r.u_dtype = r.w_dtype = s.dtype = s.u_dtype = s.w_dtype = SQN_F64;
+        r.x = x.cpu(), r.u = u.cpu(), r.w = w.cpu();
+        s.x = x2.cpu(), s.u = u2.cpu(), s.w = w2.cpu();
+        r.beside = &s;
+        check(sqn_cpu_lora(&r, nullptr), "cpu");
+        check(sqn_cuda_lora(&a, nullptr), "cuda");
+        w.expect("the first", 8);
+        w2.expect("the second", 8);
+    }
+}
+
 void by_parts(sqn_dtype dtype) {
     each_product(dtype, dtype, {19, 21, 5});
     each_product(dtype, accumulator(dtype), {3, 44, 2});
@@ -49,5 +76,6 @@ void on_tensor_cores(sqn_dtype dtype) {
 
 std::vector<kernel_case> lora_cases() {
     return {{"lora_by_parts", {SQN_F32, SQN_BF16, SQN_F64}, by_parts},
-            {"lora", {SQN_BF16}, on_tensor_cores}};
+            {"lora", {SQN_BF16}, on_tensor_cores},
+            {"lora_beside", {SQN_BF16}, side_by_side}};
 }
