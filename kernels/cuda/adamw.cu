@@ -153,7 +153,7 @@ template <class G> __device__ __forceinline__ bool wide_enough(const sqn_k_adamw
 
 /* A block to a piece. */
 template <class T, class G>
-__global__ void __launch_bounds__(adamw_threads)
+__global__ void __launch_bounds__(adamw_threads, 4) /* more blocks would cost f16 a spill */
     adamw_kernel(SQN_PARAMETER adamw_table all, adamw_factors<acc<T>> f) {
     constexpr int W = 16 / sizeof(acc<T>);
     acc<T> scale;
