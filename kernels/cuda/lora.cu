@@ -59,9 +59,9 @@ __device__ __forceinline__ float factor_of(const sqn_k_lora &k) {
     return (float)(k.alpha / (1.0 - k.p));
 }
 
-/* The warps' sums: part [warps, ROWS, 8 RANKS + 1]. */
-template <int ROWS, int RANKS>
-constexpr int lora_part_bytes = lora_warps *ROWS *(8 * RANKS + 1) * 4;
+/* The warps' sums: part [WARPS, ROWS, 8 RANKS + 1]. */
+template <int WARPS, int ROWS, int RANKS>
+constexpr int lora_part_bytes = WARPS *ROWS *(8 * RANKS + 1) * 4;
 
 template <int ROWS, int RANKS>
 __device__ __forceinline__ void put_sums(float *part, const float c[ROWS / 16][RANKS][4]) {
@@ -77,11 +77,10 @@ __device__ __forceinline__ void put_sums(float *part, const float c[ROWS / 16][R
                      q % 2] = c[m][j][q];
 }
 
-template <int ROWS, int RANKS>
+template <int WARPS, int ROWS, int RANKS>
 __device__ __forceinline__ float sum_at(const float *part, int row, int r) {
     float sum = 0;
-    for (int warp = 0; warp < lora_warps; warp++)
-        sum += part[(warp * ROWS + row) * (8 * RANKS + 1) + r];
+    for (int warp = 0; warp < WARPS; warp++) sum += part[(warp * ROWS + row) * (8 * RANKS + 1) + r];
     return sum;
 }
 
@@ -103,13 +102,15 @@ __device__ __forceinline__ void w_parts(uint32_t b[4][3], const sqn_k_lora &k, i
     for (int i = 0; i < 4; i++) split<3>(b[i], v[i / 2].v[i % 2 * 2], v[i / 2].v[i % 2 * 2 + 1]);
 }
 
-/* u: a block makes 16 TILES rows; its warps share the width in steps of 32, of which a lane has
- * eight neighbours: the order inside a step is free as long as both operands have the same. RANKS:
- * of 8 columns of u. */
+/* u: a block makes 16 TILES rows, few with twice the warps; they share the width in steps of 32, of
+ * which a lane has eight neighbours: the order inside a step is free as long as both operands have
+ * the same. RANKS: of 8 columns of u. */
+template <int TILES> constexpr int lora_u_warps = 16 / TILES;
+
 template <int TILES, int RANKS>
-__global__ void __launch_bounds__(lora_threads, TILES *RANKS < 16 ? 2 : 1)
+__global__ void __launch_bounds__(32 * lora_u_warps<TILES>, RANKS < 8 ? TILES : 1)
     lora_u_kernel(sqn_k_lora k) {
-    constexpr int ROWS = 16 * TILES, STEP = 32;
+    constexpr int ROWS = 16 * TILES, STEP = 32, WARPS = lora_u_warps<TILES>;
     SQN_SHARED_DYNAMIC(float, part);
     const int g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
     const int64_t row0 = (int64_t)blockIdx.x * ROWS, rank0 = (int64_t)blockIdx.y * 8 * RANKS;
@@ -126,12 +127,12 @@ __global__ void __launch_bounds__(lora_threads, TILES *RANKS < 16 ? 2 : 1)
     /* A warp's first step; t's share of it may lie beyond the width while others' do not. */
     const int64_t first = (int64_t)(threadIdx.x >> 5) * STEP + 8 * t;
     fetch(first);
-    for (int64_t at = first; at - 8 * t < k.width; at += STEP * lora_warps) {
+    for (int64_t at = first; at - 8 * t < k.width; at += STEP * WARPS) {
         uint4 x[2 * TILES];
 #pragma unroll
         for (int i = 0; i < 2 * TILES; i++)
             x[i] = k.p > 0 ? dropped(next[i], k, (row0 + g + 8 * i) * k.width + at) : next[i];
-        fetch(at + STEP * lora_warps);
+        fetch(at + STEP * WARPS);
 #pragma unroll
         for (int j = 0; j < RANKS; j++) {
             uint32_t b[4][3];
@@ -148,11 +149,11 @@ __global__ void __launch_bounds__(lora_threads, TILES *RANKS < 16 ? 2 : 1)
     }
     put_sums<ROWS, RANKS>(part, c);
     __syncthreads();
-    for (int i = (int)threadIdx.x; i < ROWS * 8 * RANKS; i += lora_threads) {
+    for (int i = (int)threadIdx.x; i < ROWS * 8 * RANKS; i += 32 * WARPS) {
         const int row = i / (8 * RANKS), r = i % (8 * RANKS);
         if (row0 + row < k.rows && rank0 + r < k.rank)
             ((float *)k.u)[(row0 + row) * k.rank + rank0 + r] =
-                sum_at<ROWS, RANKS>(part, row, r) * factor_of(k);
+                sum_at<WARPS, ROWS, RANKS>(part, row, r) * factor_of(k);
     }
 }
 
@@ -308,7 +309,7 @@ __global__ void __launch_bounds__(lora_threads)
         if (column0 + column >= k.width || rank0 + r >= k.rank) continue;
         float *to = (float *)k.w + (k.w_columns ? (column0 + column) * k.rank + rank0 + r
                                                 : (rank0 + r) * k.width + column0 + column);
-        *to = sum_at<lora_columns, RANKS>(part, column, r) * factor_of(k) +
+        *to = sum_at<lora_warps, lora_columns, RANKS>(part, column, r) * factor_of(k) +
               (k.accumulate ? *to : 0.0f);
     }
 }
@@ -317,16 +318,16 @@ __global__ void __launch_bounds__(lora_threads)
 
 template <int TILES, int RANKS> void launch_u(const sqn_k_lora *k, void *stream) {
     auto run = lora_u_kernel<TILES, RANKS>;
-    constexpr size_t bytes = lora_part_bytes<16 * TILES, RANKS>;
+    constexpr size_t bytes = lora_part_bytes<lora_u_warps<TILES>, 16 * TILES, RANKS>;
     allow_shared(run, bytes);
     SQN_LAUNCH(
         run, dim3((unsigned)ceil_div(k->rows, 16 * TILES), (unsigned)ceil_div(k->rank, 8 * RANKS)),
-        lora_threads, bytes, stream, *k);
+        32 * lora_u_warps<TILES>, bytes, stream, *k);
 }
 
 template <int RANKS> void launch_w(const sqn_k_lora *k, void *stream) {
     auto run = lora_w_kernel<RANKS>;
-    constexpr size_t bytes = lora_ring_bytes + lora_part_bytes<lora_columns, RANKS>;
+    constexpr size_t bytes = lora_ring_bytes + lora_part_bytes<lora_warps, lora_columns, RANKS>;
     const sqn_k_lora *other = k->beside ? k->beside : k;
     const int64_t width = k->width > other->width ? k->width : other->width;
     allow_shared(run, bytes);
