@@ -7,6 +7,7 @@
 -- card is done. The roofline is measured first: a product of 8192 x 8192 matrices in bf16 and a copy of 1 GiB. `small`:
 -- sizes that the emulated card can do, to see that everything runs.
 local layers = require "sqlune.momq.layer"
+local markdown = require "tests.bench.markdown"
 local shapes = require "tests.bench.shapes"
 local sq = require "sqlune"
 local ops = sq.ops
@@ -97,11 +98,11 @@ end
 local TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = 4096, 3584, 18944, 28, 4, 128, 152064
 if small then TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = 8, 32, 48, 4, 2, 64, 64 end
 
----Forward alone, and forward with backward, which takes work.both bytes, or three times what forward takes.
+---Forward alone, and forward with backward, which takes work.both bytes and work.both_flops, or three times what forward takes.
 local function both(name, work, inputs, fn)
   row(name .. " forward", work, plain(function() fn(table.unpack(inputs)) end))
   local dy
-  row(name .. " both", { flops = 3 * (work.flops or 0), bytes = work.both or 3 * (work.bytes or 0) }, function()
+  row(name .. " both", { flops = work.both_flops or 3 * (work.flops or 0), bytes = work.both or 3 * (work.bytes or 0) }, function()
     local _s <close> = sq.scope()
     local y = fn(table.unpack(inputs))
     dy = dy or sq.ones(y.shape, { dtype = y.dtype, device = CARD }):keep()
@@ -110,36 +111,72 @@ local function both(name, work, inputs, fn)
   end)
 end
 
-do -- memory-bound kernels in bf16
+do -- elementwise, rows
   local _s <close> = sq.scope()
-  local n = TOKENS * WIDTH
-  local x, r, w = random({ TOKENS, WIDTH }, "bf16"), random({ TOKENS, WIDTH }, "bf16"), random({ WIDTH }, "bf16")
-  local m = TOKENS * INNER
-  row("rms_norm forward", { bytes = 8 * n }, plain(function() ops.rms_norm(x, w, 1e-6, r) end))
+  local n, m = TOKENS * WIDTH, TOKENS * INNER
+  local x, r, w = random({ TOKENS, WIDTH }, "bf16", true), random({ TOKENS, WIDTH }, "bf16"), random({ WIDTH }, "bf16")
+  -- Read x, write y; read what was kept and dy, write dx.
+  both("rms_norm", { bytes = 8 * n, both = 14 * n }, { x }, function(a) return (ops.rms_norm(a, w, 1e-6, r)) end)
+  both("rms_norm alone", { bytes = 4 * n, both = 10 * n }, { x, random({ WIDTH }, "bf16", true) },
+    function(a, b) return (ops.rms_norm(a, b, 1e-6)) end)
+  both("swiglu", { bytes = 6 * m, both = 16 * m },
+    { random({ TOKENS, INNER }, "bf16", true), random({ TOKENS, INNER }, "bf16", true) }, ops.swiglu)
+  both("gelu", { bytes = 4 * n, both = 10 * n }, { x }, ops.gelu)
+  both("softmax", { bytes = 4 * n, both = 10 * n }, { x }, ops.softmax)
+  both("dropout", { bytes = 4 * n, both = 8 * n }, { x }, function(a) return a:dropout(0.1, 1) end)
   row("add", { bytes = 6 * n }, plain(function() return x + r end))
   row("add bias", { bytes = 4 * n }, plain(function() return x + w end))
   row("convert to f32", { bytes = 6 * n }, plain(function() return x:to "f32" end))
-  row("dropout", { bytes = 4 * n }, plain(function() return x:dropout(0.1, 1) end))
   row("sum", { bytes = 2 * n }, plain(function() return x:sum() end))
   row("sum of columns", { bytes = 2 * n }, plain(function() return x:sum(1) end))
-  do -- read x, write y; read what was kept and dy, write dx
-    local dx, dw = random({ TOKENS, WIDTH }, "bf16", true), random({ WIDTH }, "bf16", true)
-    local function norm(a, b) return ops.rms_norm(a, b, 1e-6) end
-    both("rms_norm alone", { bytes = 4 * n, both = 10 * n }, { dx, dw }, norm)
-    both("softmax", { bytes = 4 * n, both = 10 * n }, { dx }, ops.softmax)
-    both("swiglu", { bytes = 6 * m, both = 16 * m },
-      { random({ TOKENS, INNER }, "bf16", true), random({ TOKENS, INNER }, "bf16", true) }, ops.swiglu)
-  end
-  do
-    local q, k = random({ TOKENS, HEADS, DIM }, "bf16"), random({ TOKENS, GROUPS, DIM }, "bf16")
-    local cosine, sine = random({ TOKENS, DIM // 2 }, "f32"), random({ TOKENS, DIM // 2 }, "f32")
-    local places = {}
-    for i = 1, TOKENS do places[i] = i - 1 end
-    places = sq.tensor(places, { dtype = "i64" })
-    row("rope", { bytes = (4 * (HEADS + GROUPS) + 4) * TOKENS * DIM }, plain(function()
-      ops.rope(q, k, places, cosine, sine)
-    end))
-  end
+  row("randn", { bytes = 4 * n }, plain(function() return sq.randn({ TOKENS, WIDTH }, { device = CARD, seed = 1 }) end))
+  local heads = TOKENS * (HEADS + GROUPS) * DIM
+  local angles = sq.arange(0, TOKENS - 1, { dtype = "f32" }):reshape { TOKENS, 1 } * sq.ones { 1, DIM // 2 }
+  local cosine, sine = angles:cos():to(CARD), angles:sin():to(CARD)
+  local places = sq.arange(0, TOKENS - 1, { dtype = "i64" }):to(CARD)
+  local q, k = random({ TOKENS, HEADS, DIM }, "bf16", true), random({ TOKENS, GROUPS, DIM }, "bf16", true)
+  row("rope forward", { bytes = 4 * heads }, plain(function() ops.rope(q, k, places, cosine, sine) end))
+  row("rope both", { bytes = 8 * heads }, function()
+    local _inner <close> = sq.scope()
+    local a, b = ops.rope(q, k, places, cosine, sine)
+    a:backward(q:detach())
+    b:close()
+    q:zero_grad()
+  end)
+  local gates = random({ TOKENS, 24 }, "f32")
+  row("topk 2 of 24", { bytes = TOKENS * (4 * 24 + 2 * 12) }, plain(function() ops.topk(gates, 2) end))
+end
+
+do -- optimiser
+  local _s <close> = sq.scope()
+  local n = TOKENS * WIDTH
+  local p, g = random({ n }, "f32"), random({ n }, "f32")
+  local a, b = sq.zeros({ n }, { device = CARD }), sq.zeros({ n }, { device = CARD })
+  local o = { lr = 1e-5, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0, step = 1 }
+  row("adamw f32", { bytes = 28 * n }, plain(function() ops.adamw_({ p }, { g }, { a }, { b }, nil, o) end))
+  local narrow = p:to "bf16"
+  row("adamw bf16", { bytes = 30 * n }, plain(function() ops.adamw_({ narrow }, { g }, { a }, { b }, { p }, o) end))
+  local blocks, codes = { (n + 255) // 256 }, { dtype = "u8", device = CARD }
+  local c, d = sq.full({ n }, 127, codes), sq.zeros({ n }, codes)
+  local c_scale, d_scale = sq.zeros(blocks, { device = CARD }), sq.zeros(blocks, { device = CARD })
+  row("adamw 8-bit", { bytes = 12 * n }, plain(function()
+    local rounding = setmetatable({ seed = 1 }, { __index = o })
+    ops.adamw8_({ narrow }, { g }, { c }, { d }, nil, { c_scale }, { d_scale }, rounding)
+  end))
+  row("global_norm f32", { bytes = 4 * n }, plain(function() ops.global_norm { g } end))
+end
+
+do -- vocabulary: embedding, the head with its loss, sampling
+  local _s <close> = sq.scope()
+  local weight, data = random({ VOCAB, WIDTH }, "bf16", true), shapes.batch(TOKENS, VOCAB)
+  local ids, labelled = data.ids:to(CARD), data.labelled
+  -- Backward clears the weight's gradient, f32 here, and adds into the rows that were taken.
+  local n = TOKENS * WIDTH
+  both("embedding", { bytes = 4 * n, both = 4 * VOCAB * WIDTH + 14 * n }, { weight },
+    function(w) return ops.embedding(ids, w) end)
+  both("head with loss, 5%", { flops = 2 * labelled * VOCAB * WIDTH },
+    { random({ TOKENS, WIDTH }, "bf16", true), weight },
+    function(x, w) return ops.linear_cross_entropy(x, w, data.targets) end)
   do -- f32 logits, as many rows as a chunk of the head's: read twice, the result written; the loss copies them first
     local count, labels = small and 8 or 220, {}
     for i = 1, count do labels[i] = i * 31 % VOCAB end
@@ -148,17 +185,10 @@ do -- memory-bound kernels in bf16
     row("cross_entropy f32", { bytes = 20 * count * VOCAB }, plain(function() ops.cross_entropy(logits, labels) end))
     row("softmax of a vocabulary", { bytes = 12 * count * VOCAB }, plain(function() ops.softmax(logits) end))
   end
-  local p, g = random({ n }, "f32"), random({ n }, "f32")
-  local a, b = sq.zeros({ n }, { device = CARD }), sq.zeros({ n }, { device = CARD })
-  row("adamw f32", { bytes = 28 * n }, plain(function()
-    ops.adamw_({ p }, { g }, { a }, { b }, nil, { lr = 1e-5, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0,
-      step = 1 })
-  end))
-  row("global_norm f32", { bytes = 4 * n }, plain(function() ops.global_norm { g } end))
-  local table_of, ids = random({ VOCAB, WIDTH }, "bf16"), {}
-  for i = 1, TOKENS do ids[i] = i * 7919 % VOCAB end
-  ids = sq.tensor(ids, { dtype = "i64" })
-  row("embedding forward", { bytes = 4 * n }, plain(function() ops.embedding(ids, table_of) end))
+  local count = small and 3 or 64
+  local logits = random({ count, VOCAB }, "f32")
+  row("sample", { bytes = 4 * count * VOCAB },
+    plain(function() ops.sample(logits, { temperature = 0.8, top_k = 50, top_p = 0.9, seed = 1 }) end))
 end
 
 for _, shape in ipairs { { WIDTH, WIDTH }, { WIDTH, INNER }, { INNER, WIDTH } } do
@@ -166,6 +196,15 @@ for _, shape in ipairs { { WIDTH, WIDTH }, { WIDTH, INNER }, { INNER, WIDTH } } 
   local k, n = shape[1], shape[2]
   both(("linear %dx%d"):format(k, n), { flops = 2 * TOKENS * k * n },
     { random({ TOKENS, k }, "bf16", true), random({ n, k }, "bf16", true) }, ops.linear)
+end
+do -- LoRA on a frozen weight: forward, dx and the adapter's gradients
+  local _s <close> = sq.scope()
+  local rank, w = 16, random({ INNER, WIDTH }, "bf16")
+  local base, low = 2 * TOKENS * WIDTH * INNER, 2 * TOKENS * rank * (WIDTH + INNER)
+  both(("lora_linear %dx%d"):format(WIDTH, INNER), { flops = base + low, both_flops = 2 * base + 3 * low
+  }, {
+    random({ TOKENS, WIDTH }, "bf16", true), random({ rank, WIDTH }, "f32", true), random({ INNER, rank }, "f32", true),
+  }, function(x, a, b) return ops.lora_linear(x, w, nil, a, b, { scale = 2 }) end)
 end
 -- A layer with the settings of the original's script: 24 experts in 3 groups, 2 a token, 2 for all.
 for _, shape in ipairs { { WIDTH, INNER }, { INNER, WIDTH } } do
@@ -305,5 +344,5 @@ for i, name in ipairs(order) do
   out[i] = { name, ms(r), ("%.0f%%"):format(100 * r.share), ms(eager), ms(compiled),
     best < math.huge and ("%.2f"):format(best / r.time) or "-", bytes(r), bytes(eager), bytes(compiled) }
 end
-print(sq.term.table { columns = { "what", "ms", "roofline", "PyTorch ms", "compiled ms", "faster", "peak", "PyTorch's",
-  "compiled's" }, rows = out })
+markdown({ "what", "ms", "roofline", "PyTorch ms", "compiled ms", "times faster than the best", "peak", "PyTorch's",
+  "compiled's" }, out)

@@ -68,25 +68,8 @@ def plain(fn):
     return run
 
 
-def kernels():
-    n = TOKENS * WIDTH
-    x, r, w = random(TOKENS, WIDTH), random(TOKENS, WIDTH), random(WIDTH)
-    gate, up = random(TOKENS, INNER), random(TOKENS, INNER)
-    norm = torch.compile(lambda: F.rms_norm(x + r, (WIDTH,), w, 1e-6)) if CARD == "cuda" else lambda: x + r
-    row("rms_norm forward", plain(norm))
-    glu = torch.compile(lambda: F.silu(gate) * up) if CARD == "cuda" else lambda: F.silu(gate) * up
-    row("swiglu forward", plain(glu))
-    row("add", plain(lambda: x + r))
-    row("dropout", plain(lambda: F.dropout(x, 0.1)))
-    row("softmax forward", plain(lambda: F.softmax(x, -1)))
-    row("sum", plain(lambda: x.sum()))
-    p = torch.nn.Parameter(random(n, kind=torch.float32))
-    p.grad = random(n, kind=torch.float32)
-    optimizer = torch.optim.AdamW([p], lr=1e-5, fused=True)
-    row("adamw f32", optimizer.step)
-    row("global_norm f32", plain(lambda: torch.linalg.vector_norm(p.grad)))
-    table, ids = random(VOCAB, WIDTH), torch.arange(1, TOKENS + 1, device=CARD) * 7919 % VOCAB
-    row("embedding forward", plain(lambda: F.embedding(ids, table)))
+def fused(fn):
+    return torch.compile(fn, backend=COMPILER)
 
 
 def both(name, inputs, fn):
@@ -102,6 +85,71 @@ def both(name, inputs, fn):
             x.grad = None
 
     row(name + " both", run)
+
+
+def kernels():
+    n = TOKENS * WIDTH
+    x, r, w = random(TOKENS, WIDTH, wants=True), random(TOKENS, WIDTH), random(WIDTH)
+    both("rms_norm", [x], fused(lambda a: F.rms_norm(a + r, (WIDTH,), w, 1e-6)))
+    both("rms_norm alone", [x, random(WIDTH, wants=True)], fused(lambda a, b: F.rms_norm(a, (WIDTH,), b, 1e-6)))
+    both("swiglu", [random(TOKENS, INNER, wants=True), random(TOKENS, INNER, wants=True)],
+         fused(lambda gate, up: F.silu(gate) * up))
+    both("gelu", [x], F.gelu)
+    both("softmax", [x], lambda a: F.softmax(a, -1))
+    both("dropout", [x], lambda a: F.dropout(a, 0.1))
+    row("add", plain(lambda: x + r))
+    row("add bias", plain(lambda: x + w))
+    row("sum", plain(lambda: x.sum()))
+    row("sum of columns", plain(lambda: x.sum(0)))
+    row("convert to f32", plain(lambda: x.float()))
+    row("randn", plain(lambda: torch.randn(TOKENS, WIDTH, device=CARD)))
+    rope(random(1, HEADS, TOKENS, DIM, wants=True), random(1, GROUPS, TOKENS, DIM))
+    gates = random(TOKENS, 24, kind=torch.float32)
+    row("topk 2 of 24", plain(lambda: torch.topk(gates, 2)))
+    for name, kind in (("adamw f32", torch.float32), ("adamw bf16", torch.bfloat16)):
+        p = torch.nn.Parameter(random(n, kind=kind))
+        p.grad = random(n, kind=kind)
+        row(name, torch.optim.AdamW([p], lr=1e-5, fused=True).step)
+    p = random(n, kind=torch.float32)
+    row("global_norm f32", plain(lambda: torch.linalg.vector_norm(p)))
+    lora(WIDTH, INNER, 16)
+
+
+def rope(q, k):
+    from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
+    angles = torch.arange(TOKENS, device=CARD).float()[None, :, None] * torch.ones(DIM, device=CARD)
+    cosine, sine = angles.cos().bfloat16(), angles.sin().bfloat16()
+    turn = fused(lambda a: apply_rotary_pos_emb(a, k, cosine, sine)[0])
+    both("rope", [q], turn)
+
+
+def lora(k, n, rank):
+    weight = random(n, k)
+    inputs = [random(TOKENS, k, wants=True), random(rank, k, kind=torch.float32, wants=True),
+              random(n, rank, kind=torch.float32, wants=True)]
+    both(f"lora_linear {k}x{n}", inputs,
+         lambda x, a, b: F.linear(x, weight) + (2 * F.linear(F.linear(x.float(), a), b)).to(x.dtype))
+
+
+def vocabulary():
+    weight = random(VOCAB, WIDTH, wants=True)
+    ids, labels = (t[0] for t in batch(TOKENS, VOCAB, CARD))
+    both("embedding", [weight], lambda w: F.embedding(ids, w))
+    both("head with loss, 5%", [random(TOKENS, WIDTH, wants=True), weight],
+         lambda x, w: F.cross_entropy(F.linear(x, w).float(), labels))
+    count = 8 if SMALL else 220
+    logits, targets = random(count, VOCAB, kind=torch.float32), torch.arange(1, count + 1, device=CARD) * 31 % VOCAB
+    row("cross_entropy f32", plain(lambda: F.cross_entropy(logits, targets, reduction="sum")))
+    row("softmax of a vocabulary", plain(lambda: F.softmax(logits, -1)))
+    logits = random(3 if SMALL else 64, VOCAB, kind=torch.float32)
+
+    def sample():
+        values, places = torch.topk(logits / 0.8, min(50, VOCAB))
+        shares = F.softmax(values, -1)
+        shares[shares.cumsum(-1) - shares > 0.9] = 0
+        return places.gather(1, torch.multinomial(shares, 1))
+
+    row("sample", plain(sample))
 
 
 def experts(k, n, rank):
@@ -189,6 +237,7 @@ def decode(name, count):
 
 
 kernels()
+vocabulary()
 for k, n in ((WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH)):
     both(f"linear {k}x{n}", [random(TOKENS, k, wants=True), random(n, k, wants=True)], F.linear)
 for k, n in ((WIDTH, INNER), (INNER, WIDTH)):

@@ -6,6 +6,7 @@
 -- sqlune-counted has a card that counts bytes and computes nothing (tests/gpu/counted.c): a shape of any size fits. The
 -- peer's tensors have sizes and no bytes, too. bf16 weights, one packed row, the last twentieth labelled; the ways to
 -- train are those of shapes.lua. A row is a second step, which finds the optimiser's moments. `small`: a tiny model.
+local markdown = require "tests.bench.markdown"
 local shapes = require "tests.bench.shapes"
 local sq = require "sqlune"
 
@@ -100,16 +101,15 @@ if python then
 end
 local function gib(n) return ("%.2f"):format(n / 2 ^ 30) end
 local function plain(n) return ("%.0f"):format(n) end
-local columns = { "GiB, ours / PyTorch's", "weights", "moments, copies", "held after forward", "peak", "of theirs",
-  "bytes a layer and token, / compiled" }
-print("| " .. table.concat(columns, " | ") .. " |")
-print(("|---"):rep(#columns) .. "|")
-for _, name in ipairs(order) do
+local out = {}
+for i, name in ipairs(order) do
   local a, b = rows[name], theirs[name] or {}
   local cells = { name }
   for k = 1, 4 do cells[1 + k] = gib(a[k]) .. (b[k] and " / " .. gib(b[k]) or "") end
   cells[6] = b[4] and ("%.2f"):format(a[4] / b[4]) or "-"
   cells[7] = plain(a[5])
   for k = 5, 6 do cells[7] = cells[7] .. (b[k] and " / " .. plain(b[k]) or "") end
-  print("| " .. table.concat(cells, " | ") .. " |")
+  out[i] = cells
 end
+markdown({ "GiB, ours / PyTorch's", "weights", "moments, copies", "held after forward", "peak", "of theirs",
+  "bytes a layer and token, / compiled" }, out)
