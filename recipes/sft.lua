@@ -30,6 +30,7 @@ local cfg = config.parse(arg, {
   beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
   weight_decay = 0.1,
   states   = optim.options.states,
+  gradients = optim.options.gradients,
   stochastic_rounding = optim.options.stochastic_rounding,
   clip     = config.number("largest norm of the gradients, 0: no limit", 1.0, { min = 0 }),
   save_every       = config.integer("steps between two checkpoints, 0: none", 500, { min = 0 }),

@@ -9,6 +9,8 @@ local M = {}
 ---Settings of a recipe beside lr, beta1, beta2, eps and weight_decay.
 M.options = {
   states = config.one_of({ "full", "8bit" }, "the moments: f32 (f64 for f64 weights), or 8-bit codes", "full"),
+  gradients = config.one_of({ "f32", "bf16" }, "of bf16 weights; bf16: half the bytes, sums over micro-batches rounded",
+    "f32"),
   stochastic_rounding = config.boolean "bf16 weights without f32 copies: each step rounds at random, right in the mean",
 }
 
@@ -21,6 +23,7 @@ local SMALLEST <const> = 4096 -- tensors with fewer elements keep full states, a
 ---@field eps? number          1e-8
 ---@field weight_decay? number 0.1, on matrices only: norms and biases are left alone
 ---@field states? "full"|"8bit"
+---@field gradients? "f32"|"bf16"        of bf16 weights
 ---@field stochastic_rounding? boolean  for bf16 weights: no f32 copies
 ---@field seed? integer        of the stochastic rounding
 ---@field rate_of? fun(name: string, param: userdata): number?  multiple of the rate for this parameter (1)
@@ -63,6 +66,7 @@ function M.adamw(names, params, o)
   local by_key = {}
   for i, p in ipairs(params) do
     state_of(self, i, p)
+    if p.dtype == "bf16" then p.grad_dtype = o.gradients or "f32" end
     if p.dtype == "bf16" and not o.stochastic_rounding then
       self.masters[i] = sq.no_grad(function() return p:to("f32"):keep() end)
     end

@@ -156,6 +156,8 @@ static int l_index(lua_State *L) {
         lua_pushinteger(L, t->storage->version);
     } else if (strcmp(key, "requires_grad") == 0) {
         lua_pushboolean(L, t->requires_grad);
+    } else if (strcmp(key, "grad_dtype") == 0) {
+        lua_pushstring(L, sqn_dtype_name(sqn_grad_dtype(t)));
     } else if (strcmp(key, "grad") == 0) {
         push_shared(L, t->grad_stale ? NULL : t->grad);
     } else {
@@ -167,13 +169,28 @@ static int l_index(lua_State *L) {
 /* Backward writes into it as into one that it made itself. */
 static void check_grad(lua_State *L, const sqn_tensor *t, const sqn_tensor *g) {
     char s[96], u[96];
-    sqn_dtype wanted = t->dtype == SQN_BF16 || t->dtype == SQN_F16 ? SQN_F32 : t->dtype;
+    sqn_dtype wanted = sqn_grad_dtype(t);
     if (!sqn_tensor_same_shape(g, t) || g->dtype != wanted ||
         sqn_tensor_device(g) != sqn_tensor_device(t) || !sqn_tensor_is_contiguous(g) || g == t)
         luaL_error(
             L,
             "%s is no gradient of %s: it wants that shape, %s, that device, and elements in order",
             sqn_tensor_describe(g, s), sqn_tensor_describe(t, u), sqn_dtype_name(wanted));
+}
+
+/* t.grad_dtype = "bf16": half the bytes for a bf16 leaf; the gradients of several backward passes
+ * are added in bf16 then. */
+static void set_grad_dtype(lua_State *L, sqn_tensor *t, const char *name) {
+    const bool own = strcmp(name, sqn_dtype_name(t->dtype)) == 0;
+    if (t->dtype != SQN_BF16 || !(own || strcmp(name, "f32") == 0))
+        luaL_error(L, "the gradient of a %s tensor cannot be %s", sqn_dtype_name(t->dtype), name);
+    if (t->narrow_grad == own) return;
+    if (t->grad != NULL && !t->grad_stale)
+        luaL_error(L, "grad_dtype is set while there is no gradient");
+    sqn_tensor_release(t->grad);
+    t->grad = NULL;
+    t->grad_stale = false;
+    t->narrow_grad = own;
 }
 
 static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
@@ -193,6 +210,10 @@ static int l_newindex(lua_State *L) { /* t.requires_grad = true, t.grad = nil */
         t->grad = g ? sqn_tensor_retain(g) : NULL;
         t->grad_stale = false;
         sqn_tensor_release(before);
+        return 0;
+    }
+    if (strcmp(key, "grad_dtype") == 0) {
+        set_grad_dtype(L, t, luaL_checkstring(L, 3));
         return 0;
     }
     return luaL_error(L, "'%s' of a tensor cannot be set", key);

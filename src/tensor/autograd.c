@@ -125,18 +125,20 @@ void sqn_node_release(sqn_node *node) {
     draining = false;
 }
 
-static sqn_dtype grad_dtype(const sqn_tensor *leaf) {
-    return leaf->dtype == SQN_BF16 || leaf->dtype == SQN_F16 ? SQN_F32 : leaf->dtype;
+sqn_dtype sqn_grad_dtype(const sqn_tensor *leaf) {
+    const bool narrow = leaf->dtype == SQN_BF16 || leaf->dtype == SQN_F16;
+    return narrow && !leaf->narrow_grad ? SQN_F32 : leaf->dtype;
 }
 
-sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fresh, sqn_err *e) {
+sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_dtype dtype, sqn_tensor **grad,
+                              bool *fresh, sqn_err *e) {
     sqn_tensor *leaf = node->edges[i].leaf;
     *grad = NULL;
     *fresh = false;
-    if (leaf == NULL) return SQN_OK;
+    if (leaf == NULL || (leaf->narrow_grad && leaf->dtype != dtype)) return SQN_OK;
     if (leaf->grad == NULL) {
-        leaf->grad =
-            sqn_tensor_new(sqn_tensor_device(leaf), grad_dtype(leaf), leaf->ndim, leaf->shape, e);
+        leaf->grad = sqn_tensor_new(sqn_tensor_device(leaf), sqn_grad_dtype(leaf), leaf->ndim,
+                                    leaf->shape, e);
         if (leaf->grad == NULL) return SQN_NOMEM;
         leaf->grad_stale = true;
     }
@@ -155,7 +157,7 @@ static bool is_own(const sqn_tensor *x) {
 sqn_status sqn_node_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim, const int64_t *shape,
                          sqn_tensor **out, sqn_tensor **grad, bool *fresh, sqn_err *e) {
     const sqn_edge *edge = &node->edges[i];
-    SQN_TRY(sqn_node_leaf_grad(node, i, grad, fresh, e));
+    SQN_TRY(sqn_node_leaf_grad(node, i, d->dtype, grad, fresh, e));
     if (*grad != NULL) return SQN_OK;
     sqn_tensor *there = edge->node ? edge->node->dout[edge->output] : NULL;
     *fresh = there == NULL || !is_own(there) || there->dtype != d->dtype;
@@ -170,12 +172,12 @@ static sqn_status add_to_leaf(sqn_tensor *leaf, sqn_tensor *d, sqn_err *e) {
     if (leaf->grad != NULL) {
         status = sqn_tensor_copy(leaf->grad, d, !leaf->grad_stale, e);
         leaf->grad_stale = false;
-    } else if (is_own(d) && d->dtype == grad_dtype(leaf)) {
+    } else if (is_own(d) && d->dtype == sqn_grad_dtype(leaf)) {
         leaf->grad = d;
         return SQN_OK;
     } else {
-        leaf->grad =
-            sqn_tensor_new(sqn_tensor_device(leaf), grad_dtype(leaf), leaf->ndim, leaf->shape, e);
+        leaf->grad = sqn_tensor_new(sqn_tensor_device(leaf), sqn_grad_dtype(leaf), leaf->ndim,
+                                    leaf->shape, e);
         status = leaf->grad ? sqn_tensor_copy(leaf->grad, d, false, e) : SQN_NOMEM;
     }
     sqn_tensor_release(d);

@@ -65,6 +65,9 @@ bool sqn_grad_enabled(void);
  * longer). Returns the list before. */
 sqn_leaf_list *sqn_grad_watch(sqn_leaf_list *list);
 
+/* Of a leaf's gradient: f32 for bf16 and f16 leaves, unless it is to be narrow; else the leaf's. */
+sqn_dtype sqn_grad_dtype(const sqn_tensor *leaf);
+
 /* A node for these inputs (NULLs allowed). *node is NULL without error where nothing wants a
  * gradient. */
 sqn_status sqn_node_new(sqn_node **node, const char *op, sqn_backward backward, int inputs,
@@ -76,9 +79,11 @@ void sqn_node_release(sqn_node *node);
 
 /* For backward functions that can add straight into a leaf's gradient (weights of products,
  * embeddings): if input i is a leaf, gives its gradient tensor, borrowed, made where missing;
- * *fresh tells that it holds nothing yet and must be overwritten. NULL with no error: not a leaf.
- * A new gradient counts as none until the node's backward succeeded. */
-sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_tensor **grad, bool *fresh, sqn_err *e);
+ * *fresh tells that it holds nothing yet and must be overwritten. NULL with no error: not a leaf,
+ * or one whose narrow gradient is not of `dtype`, which the caller's kernel writes beside f32. A
+ * new gradient counts as none until the node's backward succeeded. */
+sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_dtype dtype, sqn_tensor **grad,
+                              bool *fresh, sqn_err *e);
 
 /* For backward functions that can add: the place of input i's gradient of `shape`, borrowed. It is
  * the leaf's, or the sum that other users of the input have begun, or else new, of d's dtype and

@@ -39,7 +39,7 @@ static sqn_status gradient_of(sqn_node *n, int input, const sqn_tensor *x, sqn_t
     sqn_tensor *grad;
     bool fresh;
     if (!n->needs[input]) return SQN_OK;
-    SQN_TRY(sqn_node_leaf_grad(n, input, &grad, &fresh, e));
+    SQN_TRY(sqn_node_leaf_grad(n, input, sqn_accumulator(x->dtype), &grad, &fresh, e));
     if (grad == NULL) {
         fresh = true;
         grad = *own =

@@ -78,7 +78,7 @@ static sqn_status gather_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor 
                               sqn_err *e) {
     sqn_tensor *grad;
     bool fresh;
-    SQN_TRY(sqn_node_leaf_grad(n, 0, &grad, &fresh, e));
+    SQN_TRY(sqn_node_leaf_grad(n, 0, dout[0]->dtype, &grad, &fresh, e));
     if (grad == NULL) {
         grad = din[0] =
             sqn_tensor_zeros(sqn_tensor_device(dout[0]), dout[0]->dtype, (int)n->f[0], n->i, e);

@@ -22,11 +22,11 @@ typedef struct sqn_tensor {
     int ndim;
     bool requires_grad; /* a leaf that wants a gradient, or the result of one */
     int64_t shape[SQN_MAX_DIMS], stride[SQN_MAX_DIMS];
-    int64_t offset;       /* elements from the storage's start */
-    sqn_storage *storage; /* owned reference */
-    struct sqn_tensor
-        *grad;       /* owned; leaves only. f32 for bf16 and f16 leaves, else the leaf's dtype */
-    bool grad_stale; /* grad holds memory only: the next gradient overwrites it */
+    int64_t offset;             /* elements from the storage's start */
+    sqn_storage *storage;       /* owned reference */
+    struct sqn_tensor *grad;    /* owned; leaves only; of sqn_grad_dtype */
+    bool grad_stale;            /* grad holds memory only: the next gradient overwrites it */
+    bool narrow_grad;           /* a bf16 leaf's gradient is bf16 too, half the bytes, not f32 */
     struct sqn_grad_hook *hook; /* owned; leaves only: called when the gradient is complete */
     sqn_node *node;             /* owned reference to the node that made this; NULL for leaves */
     int node_output;            /* which output of it */

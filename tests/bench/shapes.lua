@@ -32,8 +32,8 @@ function M.batch(length, vocabulary)
 end
 
 ---Ways to train bf16 weights, each with the peer's nearest. full: f32 copies and moments (PyTorch: f32 weights,
----autocast). bf16: no copies, stochastic rounding, 8-bit moments (bf16 weights and moments). lora: rank 16 on all
----linear layers, f32 adapters on a frozen base (PEFT, the same).
+---autocast). bf16: no copies, stochastic rounding, 8-bit moments, bf16 gradients (all in bf16). lora: rank 16 on
+---all linear layers, f32 adapters on a frozen base (PEFT, the same).
 M.ways = { "full", "bf16", "lora" }
 
 ---@class bench.Run
@@ -63,7 +63,7 @@ end
 ---@return bench.Run
 function M.optimizer(run)
   run.optimizer = sq.optim.adamw(run.names, run.parameters,
-    run.way == "bf16" and { states = "8bit", stochastic_rounding = true } or {})
+    run.way == "bf16" and { states = "8bit", gradients = "bf16", stochastic_rounding = true } or {})
   return run
 end
 

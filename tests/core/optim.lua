@@ -230,4 +230,56 @@ cases["8-bit operators refuse what does not fit"] = function()
   t.fails(function() ops.adamw8_({ p }, { g }, { codes }, { codes }, nil, {}, { scale }, o) end, "different lengths")
 end
 
+---Leaves of one backward pass, twice, and their gradients as f32: of a model, and of experts.
+local function gradients(gradient_dtype)
+  local config = { model_type = "qwen2", hidden_size = 32, intermediate_size = 48, num_hidden_layers = 2,
+    num_attention_heads = 4, num_key_value_heads = 2, vocab_size = 60, tie_word_embeddings = true }
+  local model = assert(sq.models.from_config(config, { dtype = "bf16", train = true, seed = 3 }))
+  local leaves, names = model:parameters(), model:names()
+  local function leaf(shape, stream) return sq.randn(shape, { seed = 2, stream = stream }):to("bf16"):detach() end
+  local a, b = leaf({ 3, 2, 32 }, 1), leaf({ 3, 8, 2 }, 2)
+  names = table.move({ "a", "b" }, 1, 2, #names + 1, table.move(names, 1, #names, 1, {}))
+  leaves[#leaves + 1], leaves[#leaves + 2] = a, b
+  for _, x in ipairs(leaves) do x.requires_grad = true end
+  local optimizer = optim.adamw(names, leaves, { gradients = gradient_dtype, stochastic_rounding = true, seed = 1 })
+  local function integers(list) return sq.tensor(list, { dtype = "i64" }) end
+  local ids, targets = integers { 5, 7, 11, 5, 9 }, integers { 7, 11, -100, 9, 2 }
+  local x = sq.randn({ 2, 32 }, { seed = 4 }):to "bf16"
+  for _ = 1, 2 do
+    model:loss_sum({ ids = ids, targets = targets, starts = { 0, 5 } }):backward()
+    ops.moe_lora(x, a, b, integers { { 0 }, { 2 } }, sq.ones({ 2, 1 }, { dtype = "bf16" })):sum():backward()
+  end
+  local list, dtypes = {}, {}
+  for i, p in ipairs(leaves) do list[i], dtypes[p.grad.dtype] = p.grad:to "f32", true end
+  local _, factor = optim.clip(leaves, 1)
+  t.eq(optimizer:step(1e-2, factor), true)
+  return list, next(dtypes), next(dtypes, next(dtypes)), names
+end
+
+cases["bf16 gradients are those in f32, rounded"] = function()
+  local wide, dtype, other = gradients()
+  t.eq({ dtype, other }, { "f32" })
+  local narrow, names
+  narrow, dtype, other, names = gradients "bf16"
+  t.eq({ dtype, other }, { "bf16" })
+  for i, g in ipairs(wide) do -- each backward pass is rounded, and their sum
+    local off = (narrow[i] - g):abs():max():item()
+    t.ok(off <= 2 ^ -7 * g:abs():max():item(), ("%s: %g"):format(names[i], off))
+  end
+end
+
+cases["grad_dtype is set for bf16 leaves without a gradient"] = function()
+  local x = sq.ones({ 2 }, { dtype = "bf16", requires_grad = true })
+  t.eq(x.grad_dtype, "f32")
+  t.fails(function() x.grad = sq.ones({ 2 }, { dtype = "bf16" }) end, "it wants that shape, f32")
+  x.grad_dtype = "bf16"
+  x.grad = sq.ones({ 2 }, { dtype = "bf16" })
+  t.fails(function() x.grad_dtype = "f32" end, "while there is no gradient")
+  x:zero_grad()
+  x.grad_dtype = "f32"
+  t.eq(x.grad_dtype, "f32")
+  t.fails(function() x.grad_dtype = "f64" end, "a bf16 tensor cannot be f64")
+  t.fails(function() sq.ones({ 2 }).grad_dtype = "bf16" end, "a f32 tensor cannot be bf16")
+end
+
 return cases

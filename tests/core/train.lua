@@ -151,10 +151,11 @@ cases["the memory plan counts what is there"] = function()
   for _, part in ipairs(plan(100, { dtype = "bf16" })) do total = total + part[2] end
   t.eq(total, 100 * (2 + 4 + 4 + 8))
   total = 0
-  for _, part in ipairs(plan(2560, { dtype = "bf16", states = "8bit", stochastic_rounding = true })) do
+  for _, part in ipairs(plan(2560, { dtype = "bf16", states = "8bit", gradients = "bf16",
+    stochastic_rounding = true })) do
     total = total + part[2]
   end
-  t.eq(total, 2560 * (2 + 4) + 2 * 2600)
+  t.eq(total, 2560 * (2 + 2) + 2 * 2600)
 end
 
 return cases

@@ -43,6 +43,7 @@ end
 local modes = {
   ["8-bit states"] = "states=8bit",
   ["stochastic rounding, 8-bit states"] = "dtype=bf16 stochastic_rounding=true states=8bit",
+  ["bf16 gradients"] = "dtype=bf16 gradients=bf16 accumulation=2 stochastic_rounding=true states=8bit",
   ["best fit"] = "batching=best_fit accumulation=2",
   ["grouped by length"] = "batching=grouped",
   ["noise on the embeddings, smoothing, z-loss"] = "loss.neftune=5 loss.smoothing=0.1 loss.z_loss=1e-4",

@@ -46,6 +46,11 @@ return t.with_card {
     near_cpu(workshop.new(64), "epochs=0.4 dtype=bf16 states=8bit loss.checkpointing=true loss.neftune=5", 3e-2)
   end,
 
+  ["training in bf16 alone: gradients too, no copies"] = function()
+    near_cpu(workshop.new(64), "epochs=0.4 dtype=bf16 states=8bit gradients=bf16 stochastic_rounding=true accumulation=2",
+      3e-2)
+  end,
+
   ["training of an adapter, and of experts"] = function()
     local dir = workshop.new()
     near_cpu(dir, "epochs=0.5 lora.rank=4 lora.dropout=0.1", 2e-5)

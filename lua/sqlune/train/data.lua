@@ -141,7 +141,7 @@ end
 ---Bytes that training takes, as a list of name and bytes: weights, what is trained beside them, master weights,
 ---gradients, moments.
 ---@param parameters integer
----@param cfg {dtype: string, states?: string, stochastic_rounding?: boolean}
+---@param cfg {dtype: string, states?: string, gradients?: string, stochastic_rounding?: boolean}
 ---@param adapter? {numbers: integer, bytes: integer}  trained instead of the parameters: how many, bytes of each
 ---@return {[1]: string, [2]: integer}[]
 function M.memory_plan(parameters, cfg, adapter)
@@ -151,7 +151,7 @@ function M.memory_plan(parameters, cfg, adapter)
   return {
     { "weights", parameters * item }, { "adapter", adapter and numbers * width or 0 },
     { "master weights", width == 2 and not cfg.stochastic_rounding and numbers * 4 or 0 },
-    { "gradients", numbers * wide },
+    { "gradients", numbers * (width == 2 and cfg.gradients == "bf16" and 2 or wide) },
     { "moments", cfg.states == "8bit" and numbers * 2 * 260 // 256 or numbers * 2 * wide },
   }
 end
