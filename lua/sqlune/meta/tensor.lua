@@ -66,7 +66,7 @@ function Tensor:close() end
 ---@return sqlune.Tensor
 function Tensor:keep() end
 
----Forgets the gradient but keeps its memory for the next one.
+---Forgets the gradient; on the cpu its memory stays for the next one.
 function Tensor:zero_grad() end
 
 ---Has backward call `hook(t)` when the gradient of this leaf is complete: once in each backward, whatever uses it,
