@@ -98,11 +98,13 @@ end
 local TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = 4096, 3584, 18944, 28, 4, 128, 152064
 if small then TOKENS, WIDTH, INNER, HEADS, GROUPS, DIM, VOCAB = 8, 32, 48, 4, 2, 64, 64 end
 
----Forward alone, and forward with backward, which takes work.both bytes and work.both_flops, or three times what forward takes.
+---Forward alone, and forward with backward, which takes work.both bytes and work.both_flops, or three times what
+---forward takes.
 local function both(name, work, inputs, fn)
   row(name .. " forward", work, plain(function() fn(table.unpack(inputs)) end))
   local dy
-  row(name .. " both", { flops = work.both_flops or 3 * (work.flops or 0), bytes = work.both or 3 * (work.bytes or 0) }, function()
+  local all = { flops = work.both_flops or 3 * (work.flops or 0), bytes = work.both or 3 * (work.bytes or 0) }
+  row(name .. " both", all, function()
     local _s <close> = sq.scope()
     local y = fn(table.unpack(inputs))
     dy = dy or sq.ones(y.shape, { dtype = y.dtype, device = CARD }):keep()
@@ -201,8 +203,7 @@ do -- LoRA on a frozen weight: forward, dx and the adapter's gradients
   local _s <close> = sq.scope()
   local rank, w = 16, random({ INNER, WIDTH }, "bf16")
   local base, low = 2 * TOKENS * WIDTH * INNER, 2 * TOKENS * rank * (WIDTH + INNER)
-  both(("lora_linear %dx%d"):format(WIDTH, INNER), { flops = base + low, both_flops = 2 * base + 3 * low
-  }, {
+  both(("lora_linear %dx%d"):format(WIDTH, INNER), { flops = base + low, both_flops = 2 * base + 3 * low }, {
     random({ TOKENS, WIDTH }, "bf16", true), random({ rank, WIDTH }, "f32", true), random({ INNER, rank }, "f32", true),
   }, function(x, a, b) return ops.lora_linear(x, w, nil, a, b, { scale = 2 }) end)
 end
@@ -272,35 +273,38 @@ end
 
 ------------------------------------------------------------------------------------------------- training, decoding
 
-local function train(name, way, length, checkpoint)
-  local title = ("sft %s %s %d%s"):format(name, way, length, checkpoint and " checkpointing" or "")
-  if not wanted(title) then return end
+---Steps of one model: both lengths, without and with checkpointing.
+local function train(name, way, lengths)
+  local titles = {}
+  for _, length in ipairs(lengths) do
+    for _, checkpoint in ipairs { false, true } do
+      local title = ("sft %s %s %d%s"):format(name, way, length, checkpoint and " checkpointing" or "")
+      if wanted(title) then titles[#titles + 1] = { title, length, checkpoint } end
+    end
+  end
+  if #titles == 0 then return end
   local _s <close> = sq.scope()
-  local ok, run = pcall(shapes.model, name, way, CARD)
-  if ok then ok, run = pcall(shapes.optimizer, run) end
+  local ok, run = pcall(function() return shapes.optimizer(shapes.model(name, way, CARD)) end)
   if not ok then
-    io.stderr:write(title, ": ", tostring(run), "\n")
+    io.stderr:write(("sft %s %s: %s\n"):format(name, way, run))
     return collectgarbage()
   end
   local c = run.model.shape
-  local data = shapes.batch(length, c.vocabulary)
   local matrices = run.model:size() - c.vocabulary * c.hidden * (c.tied and 1 or 2)
-  local attention = 2 * c.layers * length * length * c.heads * c.head_dim
-  -- Forward and the gradients of the inputs; with full training those of the weights too. The head's product, of the
-  -- labelled rows alone, is left out.
-  row(title, { flops = (way == "lora" and 2 or 3) * (2 * matrices * length + attention) }, function()
-    shapes.step(run, data, checkpoint)
-  end)
+  for _, entry in ipairs(titles) do
+    local title, length, checkpoint = table.unpack(entry)
+    local data, attention = shapes.batch(length, c.vocabulary), 2 * c.layers * length * length * c.heads * c.head_dim
+    -- Forward and the gradients of the inputs; with full training those of the weights too. The head's product, of the
+    -- labelled rows alone, is left out.
+    row(title, { flops = (way == "lora" and 2 or 3) * (2 * matrices * length + attention) }, function()
+      shapes.step(run, data, checkpoint)
+    end)
+  end
   shapes.close(run)
 end
 
-local lengths = small and { 24 } or { 2048, 8192 }
 for _, name in ipairs(small and { "small" } or { "0.5B", "1.5B", "7B" }) do
-  for _, length in ipairs(lengths) do
-    for _, checkpoint in ipairs { false, true } do
-      for _, way in ipairs(shapes.ways) do train(name, way, length, checkpoint) end
-    end
-  end
+  for _, way in ipairs(shapes.ways) do train(name, way, small and { 24 } or { 2048, 8192 }) end
 end
 
 local function decode(name, count)
