@@ -47,8 +47,8 @@ return t.with_card {
   end,
 
   ["training in bf16 alone: gradients too, no copies"] = function()
-    near_cpu(workshop.new(64), "epochs=0.4 dtype=bf16 states=8bit gradients=bf16 stochastic_rounding=true accumulation=2",
-      3e-2)
+    near_cpu(workshop.new(64), "epochs=0.4 dtype=bf16 states=8bit gradients=bf16 stochastic_rounding=true "
+      .. "accumulation=2", 3e-2)
   end,
 
   ["training of an adapter, and of experts"] = function()
