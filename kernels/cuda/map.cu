@@ -2,7 +2,7 @@
 #include "kernels/cuda/pack.cuh"
 
 namespace sqn {
-template <class A> __device__ A apply(sqn_map op, A v, A alpha, A beta) {
+template <class A> __device__ __forceinline__ A apply(sqn_map op, A v, A alpha, A beta) {
     const A one = 1;
     switch (op) {
     case SQN_MAP_NEG:
@@ -43,7 +43,7 @@ template <class A> __device__ A apply(sqn_map op, A v, A alpha, A beta) {
     return v;
 }
 
-template <class A> __device__ A derivative(sqn_map op, A x, A y, A alpha) {
+template <class A> __device__ __forceinline__ A derivative(sqn_map op, A x, A y, A alpha) {
     const A one = 1, s = one / (one + exp(-x));
     switch (op) {
     case SQN_MAP_NEG:
@@ -85,28 +85,49 @@ template <class A> __device__ A derivative(sqn_map op, A x, A y, A alpha) {
     return 0;
 }
 
+/* Calls f with op as a constant: chosen once for a pack, which stays in registers then. */
+template <class F> __device__ __forceinline__ void with_op(sqn_map op, F f) {
+    switch (op) {
+#define MAP(name)        \
+    case SQN_MAP_##name: \
+        return f(std::integral_constant<sqn_map, SQN_MAP_##name>{});
+        SQN_MAPS(MAP)
+#undef MAP
+    default:
+        return;
+    }
+}
+
 template <class T, int V> __global__ void map_kernel(sqn_k_map a) {
     using A = acc<T>;
-    const A alpha = (A)a.alpha * (a.alpha_at ? *(const A *)a.alpha_at : (A)1);
+    const A alpha = (A)a.alpha * (a.alpha_at ? *(const A *)a.alpha_at : (A)1), beta = (A)a.beta;
     each_pack<V>(a.n, [&](int64_t i, auto width) {
         constexpr int W = decltype(width)::value;
         auto p = *(const pack<T, W> *)((const T *)a.x + i);
-        for (int j = 0; j < W; j++) store(&p.v[j], apply<A>(a.op, load(p.v[j]), alpha, (A)a.beta));
-        *(pack<T, W> *)((T *)a.y + i) = p;
+        with_op(a.op, [&](auto op) {
+#pragma unroll
+            for (int j = 0; j < W; j++)
+                store(&p.v[j], apply<A>(decltype(op)::value, load(p.v[j]), alpha, beta));
+        });
+        put_pack((T *)a.y + i, p);
     });
 }
 
 template <class T, int V> __global__ void map_grad_kernel(sqn_k_map_grad a) {
     using A = acc<T>;
+    const A alpha = (A)a.alpha;
     each_pack<V>(a.n, [&](int64_t i, auto width) {
         constexpr int W = decltype(width)::value;
         pack<T, W> x = {}, y = {}, d = *(const pack<T, W> *)((const T *)a.dy + i);
         if (a.x) x = *(const pack<T, W> *)((const T *)a.x + i);
         if (a.y) y = *(const pack<T, W> *)((const T *)a.y + i);
-        for (int j = 0; j < W; j++)
-            store(&d.v[j],
-                  load(d.v[j]) * derivative<A>(a.op, load(x.v[j]), load(y.v[j]), (A)a.alpha));
-        *(pack<T, W> *)((T *)a.dx + i) = d;
+        with_op(a.op, [&](auto op) {
+#pragma unroll
+            for (int j = 0; j < W; j++)
+                store(&d.v[j], load(d.v[j]) * derivative<A>(decltype(op)::value, load(x.v[j]),
+                                                            load(y.v[j]), alpha));
+        });
+        put_pack((T *)a.dx + i, d);
     });
 }
 } // namespace sqn

@@ -160,21 +160,27 @@ void dropout(sqn_dtype dtype) {
     }
 }
 
+void swiglu_of(sqn_dtype dtype, int64_t n) {
+    values gate = values::floats(dtype, n), up = values::floats(dtype, n), y(dtype, n);
+    sqn_k_swiglu a = {dtype, n, gate.at(), up.at(), y.at()},
+                 r = {SQN_F64, n, gate.cpu(), up.cpu(), y.cpu()};
+    check(sqn_cpu_swiglu(&r, nullptr), "cpu");
+    check(sqn_cuda_swiglu(&a, nullptr), "cuda");
+    y.expect("y");
+    values dy = values::floats(dtype, n), dgate(dtype, n), dup(dtype, n);
+    sqn_k_swiglu_grad g = {dtype, n, gate.at(), up.at(), dy.at(), dgate.at(), dup.at()};
+    sqn_k_swiglu_grad h = {SQN_F64, n, gate.cpu(), up.cpu(), dy.cpu(), dgate.cpu(), dup.cpu()};
+    check(sqn_cpu_swiglu_grad(&h, nullptr), "cpu");
+    check(sqn_cuda_swiglu_grad(&g, nullptr), "cuda");
+    dgate.expect("dgate");
+    dup.expect("dup");
+}
+
 void swiglu(sqn_dtype dtype) {
-    for (int64_t n : {3, 1000}) {
-        values gate = values::floats(dtype, n), up = values::floats(dtype, n), y(dtype, n);
-        sqn_k_swiglu a = {dtype, n, gate.at(), up.at(), y.at()},
-                     r = {SQN_F64, n, gate.cpu(), up.cpu(), y.cpu()};
-        check(sqn_cpu_swiglu(&r, nullptr), "cpu");
-        check(sqn_cuda_swiglu(&a, nullptr), "cuda");
-        y.expect("y");
-        values dy = values::floats(dtype, n), dgate(dtype, n), dup(dtype, n);
-        sqn_k_swiglu_grad g = {dtype, n, gate.at(), up.at(), dy.at(), dgate.at(), dup.at()};
-        sqn_k_swiglu_grad h = {SQN_F64, n, gate.cpu(), up.cpu(), dy.cpu(), dgate.cpu(), dup.cpu()};
-        check(sqn_cpu_swiglu_grad(&h, nullptr), "cpu");
-        check(sqn_cuda_swiglu_grad(&g, nullptr), "cuda");
-        dgate.expect("dgate");
-        dup.expect("dup");
+    for (int64_t shift : {0, 1}) {
+        const shifted by(shift);
+        for (int64_t n = 1; n <= 40; n++) swiglu_of(dtype, n);
+        swiglu_of(dtype, 1000);
     }
 }
 } // namespace
