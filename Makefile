@@ -148,7 +148,7 @@ deps: ## install the Debian packages that are missing, for tests and lint too (a
 
 test: ## build and run every test; reference data: $SQLUNE_SHARED, default ../shared
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(PLAYED) $(PARTLY) $(FUZZERS:%=$(BUILD)/fuzz-%)
+	@$(MAKE) --no-print-directory all $(BUILD)/pty $(BUILD)/http-server $(BUILD)/cuda-on-host $(BUILD)/bin/sqlune-counted $(PLAYED) $(PARTLY) $(FUZZERS:%=$(BUILD)/fuzz-%)
 	@$(if $(PLAYED),,echo "no headers of CUDA: src/cuda is not tested")
 	SQLUNE_PTY=$(BUILD)/pty SQLUNE_KERNELS=$(BUILD)/cuda-on-host SQLUNE_EMULATED=$(PLAYED) SQLUNE_CARDS=$(PARTLY) $(SQLUNE) tests/run.lua $(ONLY)
 

@@ -2,6 +2,7 @@
 -- after 500 steps.
 local sq = require "sqlune"
 local t = require "tests.check"
+local workshop = require "tests.workshop"
 
 local function ids(list) return sq.tensor(list, { dtype = "i64" }) end
 local function live()
@@ -110,6 +111,19 @@ return {
           or layer_bytes(shape, size) + (how == "lora" and 7 * 8 * 4 or 0) -- scale drop(x) A^T of each layer
         t.eq({ dtype, how, bytes / T }, { dtype, how, wanted + 0.0 })
       end
+    end
+  end,
+
+  ["what a card holds, as the bench counts it"] = function()
+    local program = sq.fs.join(sq.fs.dirname(workshop.program), "sqlune-counted")
+    if not sq.fs.exists(program) then t.skip("no " .. program .. ": make test builds it") end
+    local text, code = workshop.shell(program .. " tests/bench/memory.lua - '' small")
+    t.eq(code, 0, text)
+    local shape = { hidden = 128, intermediate = 48, heads = 2, kv_heads = 1, head_dim = 64 }
+    local each = layer_bytes(shape, 2)
+    for title, wanted in pairs { full = each, bf16 = each, lora = each + 7 * 16 * 4 } do
+      t.eq(tonumber(text:match("small " .. title .. " 24 |[^\n]- (%d+) |\n")), wanted)
+      t.eq(tonumber(text:match("small " .. title .. " 24 checkpointing |[^\n]- (%d+) |\n")), 2 * shape.hidden)
     end
   end,
 
