@@ -246,9 +246,10 @@ typedef struct sqn_k_moe_lora {
 typedef struct sqn_k_moe_lora_grad {
     sqn_k_moe_lora forward; /* without base and total */
     const void *dy;         /* [tokens, out] */
-    /* accumulator type, added to; NULL: not wanted */
-    void *dx, *da, *db, *dweights; /* shapes of x, a, b, weights */
-    int set_a, set_b;              /* da, db hold nothing yet: set, not added to */
+    /* Shapes of x, weights, a, b; NULL: not wanted. */
+    void *dx, *dweights; /* dtype: set, rounded once */
+    void *da, *db;       /* accumulator type: added to */
+    int set_a, set_b;    /* da, db hold nothing yet: set, not added to */
 } sqn_k_moe_lora_grad;
 
 /* ---- fused parts of a decoder layer ---- */

@@ -225,33 +225,34 @@ static unsigned pair_tiles(const sqn_k_moe_lora *a) {
 }
 static unsigned edges(int64_t n) { return (unsigned)ceil_div(n, edge); }
 
+/* total = base (NULL: 0) + what spread kernels add, rounded once. */
 template <class T, bool BACK>
-void spread(const sqn_k_moe_lora *a, const acc<T> *values, acc<T> *y, void *stream) {
+sqn_status spread(const sqn_k_moe_lora *a, const acc<T> *values, const T *base, T *total,
+                  void *stream) {
+    const int64_t width = BACK ? a->in : a->out, n = a->tokens * width;
+    if (n == 0) return SQN_OK;
+    constexpr bool rounded = !std::is_same_v<T, acc<T>>;
+    acc<T> *y = (acc<T> *)total;
+    if (rounded) y = (acc<T> *)sqn_cuda_scratch((size_t)n * sizeof(acc<T>), stream);
+    if (y == nullptr) return SQN_NOMEM;
+    auto widen = moe_convert_kernel<T, acc<T>>;
+    SQN_LAUNCH(widen, grid_for(n, 256), 256, 0, stream, base, y, n);
     auto run = moe_spread_kernel<T, BACK>;
     for (int64_t slot = 0; slot < a->slots; slot++)
-        SQN_LAUNCH(run, dim3(pair_tiles(a), edges(BACK ? a->in : a->out)), threads, 0, stream, *a,
-                   values, y, slot);
+        SQN_LAUNCH(run, dim3(pair_tiles(a), edges(width)), threads, 0, stream, *a, values, y, slot);
+    if constexpr (rounded) {
+        auto round = moe_convert_kernel<acc<T>, T>;
+        SQN_LAUNCH(round, grid_for(n, 256), 256, 0, stream, (const acc<T> *)y, total, n);
+        sqn_cuda_scratch_release(y, stream);
+    }
+    return sqn_cuda_launched();
 }
 
 template <class T> sqn_status moe_forward(const sqn_k_moe_lora *a, void *stream) {
     auto down = moe_down_kernel<T, false>;
     SQN_LAUNCH(down, dim3(pair_tiles(a), edges(a->rank)), threads, 0, stream, *a,
                (const T *)nullptr, (acc<T> *)a->h);
-    const int64_t n = a->tokens * a->out;
-    if (n == 0) return sqn_cuda_launched();
-    acc<T> *y = (acc<T> *)a->total;
-    constexpr bool rounded = !std::is_same_v<T, acc<T>>;
-    if (rounded) y = (acc<T> *)sqn_cuda_scratch((size_t)n * sizeof(acc<T>), stream);
-    if (y == nullptr) return SQN_NOMEM;
-    auto widen = moe_convert_kernel<T, acc<T>>;
-    SQN_LAUNCH(widen, grid_for(n, 256), 256, 0, stream, (const T *)a->base, y, n);
-    spread<T, false>(a, (const acc<T> *)a->h, y, stream);
-    if constexpr (rounded) {
-        auto round = moe_convert_kernel<acc<T>, T>;
-        SQN_LAUNCH(round, grid_for(n, 256), 256, 0, stream, (const acc<T> *)y, (T *)a->total, n);
-        sqn_cuda_scratch_release(y, stream);
-    }
-    return sqn_cuda_launched();
+    return spread<T, false>(a, (const acc<T> *)a->h, (const T *)a->base, (T *)a->total, stream);
 }
 
 template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *stream) {
@@ -263,7 +264,7 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
     if (t == nullptr) return SQN_NOMEM;
     auto up = moe_down_kernel<T, true>;
     SQN_LAUNCH(up, dim3(pair_tiles(a), edges(a->rank)), threads, 0, stream, *a, dy, t);
-    if (g->dweights) moe_weight_gradient<A>(a, t, (A *)g->dweights, stream);
+    if (g->dweights) moe_weight_gradient<T>(a, t, g->dweights, stream);
     if (g->db) {
         auto run = moe_outer_kernel<T, true>;
         SQN_LAUNCH(run, dim3(edges(a->rank), edges(a->out), experts), threads, 0, stream, *a, dy,
@@ -274,9 +275,11 @@ template <class T> sqn_status moe_backward(const sqn_k_moe_lora_grad *g, void *s
         SQN_LAUNCH(run, dim3(edges(a->in), edges(a->rank), experts), threads, 0, stream, *a, dy,
                    (const A *)t, (A *)g->da, g->set_a);
     }
-    if (g->dx) spread<T, true>(a, t, (A *)g->dx, stream);
+    sqn_status status = sqn_cuda_launched();
+    if (g->dx && status == SQN_OK)
+        status = spread<T, true>(a, t, (const T *)nullptr, (T *)g->dx, stream);
     sqn_cuda_scratch_release(t, stream);
-    return sqn_cuda_launched();
+    return status;
 }
 } // namespace sqn
 

@@ -251,15 +251,14 @@ template <class T> __global__ void weigh_kernel(sqn_k_moe_lora a, T *to) {
         store(to + i, ((const float *)a.h)[i] * factor_of<T>(a, i / a.rank));
 }
 
-/* Columns [c0, c0 + cols) of a result of `width`: a token's terms in order, each times its mask
- * where MASKED. To total (rounded, with base), or added to wide. */
+/* Columns [c0, c0 + cols) of a result of `width`: base and a token's terms in order, each times its
+ * mask where MASKED, rounded. */
 template <class T> struct gathered {
     const T *terms; /* [places, cols] */
     const uint8_t *marks;
     int64_t c0, cols, width;
-    const T *base;
+    const T *base; /* NULL: 0 */
     T *total;
-    float *wide;
 };
 
 template <class T, bool MASKED>
@@ -270,13 +269,7 @@ __global__ void gather_terms_kernel(sqn_k_moe_lora a, gathered<T> g) {
         const int64_t token = i / chunks, c = (i - token * chunks) * 8;
         const int64_t at = token * g.width + g.c0 + c;
         float sum[8] = {};
-        if (g.wide != nullptr) {
-#pragma unroll
-            for (int j = 0; j < 8; j += 4) {
-                const float4 v = *(const float4 *)(g.wide + at + j);
-                sum[j] = v.x, sum[j + 1] = v.y, sum[j + 2] = v.z, sum[j + 3] = v.w;
-            }
-        } else if (g.base != nullptr) {
+        if (g.base != nullptr) {
             const auto v = *(const eight<T> *)(g.base + at);
 #pragma unroll
             for (int j = 0; j < 8; j++) sum[j] = load(v.v[j]);
@@ -289,16 +282,10 @@ __global__ void gather_terms_kernel(sqn_k_moe_lora a, gathered<T> g) {
 #pragma unroll
             for (int j = 0; j < 8; j++) sum[j] += load(v.v[j]) * m[j];
         }
-        if (g.wide != nullptr) {
+        eight<T> v;
 #pragma unroll
-            for (int j = 0; j < 8; j += 4)
-                *(float4 *)(g.wide + at + j) = {sum[j], sum[j + 1], sum[j + 2], sum[j + 3]};
-        } else {
-            eight<T> v;
-#pragma unroll
-            for (int j = 0; j < 8; j++) store(&v.v[j], sum[j]);
-            *(eight<T> *)(g.total + at) = v;
-        }
+        for (int j = 0; j < 8; j++) store(&v.v[j], sum[j]);
+        *(eight<T> *)(g.total + at) = v;
     }
 }
 
@@ -427,7 +414,7 @@ template <class T> sqn_status backward(const sqn_k_moe_lora_grad *k, void *strea
     up.right = (const T *)a->b, up.right_stride = a->rank, up.right_size = a->out * a->rank;
     up.wide = r.wide, up.weighed = r.weighed;
     if (k->dweights || k->da || k->dx) r.template pairs<true>(up);
-    if (k->dweights) moe_weight_gradient<float>(a, r.wide, (float *)k->dweights, stream);
+    if (k->dweights) moe_weight_gradient<T>(a, r.wide, k->dweights, stream);
     if (k->da)
         r.each_input([&](const rows_of<T> &x, int64_t c0, int64_t cols) {
             r.outer_products(
@@ -435,7 +422,7 @@ template <class T> sqn_status backward(const sqn_k_moe_lora_grad *k, void *strea
         });
     if (k->dx) {
         gathered<T> to = {};
-        to.width = a->in, to.wide = (float *)k->dx;
+        to.width = a->in, to.total = (T *)k->dx;
         r.template spread<true>(to);
     }
     return sqn_cuda_launched();

@@ -54,23 +54,25 @@ __device__ __forceinline__ void masks(const sqn_k_moe_lora &a, int64_t place, in
     }
 }
 
-/* dweights[place] += scale h t: a warp for each pair. */
-template <class A> __global__ void moe_weight_kernel(sqn_k_moe_lora a, const A *t, A *dweights) {
+/* dweights[place] = scale h t, or 0 where there is no expert: a warp for each place. */
+template <class T>
+__global__ void moe_weight_kernel(sqn_k_moe_lora a, const acc<T> *t, T *dweights) {
+    using A = acc<T>;
     const int64_t pairs = a.start[a.experts], step = (int64_t)gridDim.x * blockDim.x / 32;
     const int64_t first = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) / 32;
     const int lane = (int)(threadIdx.x & 31u);
-    for (int64_t p = first; p < pairs; p += step) {
+    for (int64_t p = first; p < a.tokens * a.slots; p += step) {
         A sum = 0;
-        for (int64_t q = lane; q < a.rank; q += 32)
+        for (int64_t q = lane; p < pairs && q < a.rank; q += 32)
             sum += ((const A *)a.h)[p * a.rank + q] * t[p * a.rank + q];
         sum = warp_reduce(sum, plus());
-        if (lane == 0) dweights[a.order[p]] += (A)a.scale * sum;
+        if (lane == 0) store(dweights + a.order[p], (A)a.scale * sum);
     }
 }
-template <class A>
-void moe_weight_gradient(const sqn_k_moe_lora *a, const A *t, A *dweights, void *stream) {
-    auto run = moe_weight_kernel<A>;
-    SQN_LAUNCH(run, grid_for(a->tokens * a->slots * 32, 256), 256, 0, stream, *a, t, dweights);
+template <class T>
+void moe_weight_gradient(const sqn_k_moe_lora *a, const acc<T> *t, void *dweights, void *stream) {
+    auto run = moe_weight_kernel<T>;
+    SQN_LAUNCH(run, grid_for(a->tokens * a->slots * 32, 256), 256, 0, stream, *a, t, (T *)dweights);
 }
 } // namespace sqn
 

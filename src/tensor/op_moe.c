@@ -32,10 +32,10 @@ static sqn_k_moe_lora args_of(const sqn_tensor *x, const sqn_tensor *a, const sq
                             .offset = (uint64_t)d->offset};
 }
 
-/* A gradient of x's shape that the kernel adds to: a leaf's own, or *own (owned), 0 at first, or,
- * where `set` is given, left to the kernel to set. */
-static sqn_status gradient_of(sqn_node *n, int input, const sqn_tensor *x, sqn_tensor **own,
-                              void **data, int *set, sqn_err *e) {
+/* A weight's gradient, which the kernel adds to, or sets where *set: a leaf's own, or *own
+ * (owned). */
+static sqn_status weight_gradient(sqn_node *n, int input, const sqn_tensor *x, sqn_tensor **own,
+                                  void **data, int *set, bool may_set, sqn_err *e) {
     sqn_tensor *grad;
     bool fresh;
     if (!n->needs[input]) return SQN_OK;
@@ -46,40 +46,48 @@ static sqn_status gradient_of(sqn_node *n, int input, const sqn_tensor *x, sqn_t
             sqn_tensor_new(sqn_tensor_device(x), sqn_accumulator(x->dtype), x->ndim, x->shape, e);
         if (grad == NULL) return SQN_NOMEM;
     }
-    if (fresh && set != NULL)
-        *set = 1;
-    else if (fresh)
-        SQN_TRY(sqn_tensor_clear(grad, e));
+    *set = fresh && may_set;
+    if (fresh && !may_set) SQN_TRY(sqn_tensor_clear(grad, e));
     grad->storage->version++;
     *data = sqn_tensor_data(grad);
+    return SQN_OK;
+}
+
+/* A gradient that the kernel sets. */
+static sqn_status plain_gradient(sqn_node *n, int input, const sqn_tensor *x, sqn_tensor **din,
+                                 void **data, sqn_err *e) {
+    if (!n->needs[input]) return SQN_OK;
+    *din = sqn_tensor_new(sqn_tensor_device(x), x->dtype, x->ndim, x->shape, e);
+    if (*din == NULL) return SQN_NOMEM;
+    *data = sqn_tensor_data(*din);
     return SQN_OK;
 }
 
 /* saved: x, a, b, weights, order, start, h; inputs: x, a, b, weights, base. */
 static sqn_status moe_lora_back(sqn_node *n, sqn_tensor *const dout[], sqn_tensor *din[],
                                 sqn_err *e) {
-    sqn_tensor **saved = n->saved, *own[4] = {0};
+    sqn_tensor **saved = n->saved, *own[3] = {0};
     const drawn d = {n->f[0], n->f[1], n->i[0], n->i[1], n->i[2]};
     sqn_k_moe_lora_grad k = {
         .forward = args_of(saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], &d),
         .dy = sqn_tensor_data(dout[0])};
     k.forward.h = sqn_tensor_data(saved[6]);
-    void **to[4] = {&k.dx, &k.da, &k.db, &k.dweights};
-    int *set[4] = {NULL, &k.set_a, &k.set_b, NULL};
     sqn_status status = SQN_OK;
     /* Without a token the kernel sets nothing; one leaf may be both. */
     const bool may_set = saved[0]->shape[0] > 0 &&
                          (n->edges[1].leaf == NULL || n->edges[1].leaf != n->edges[2].leaf);
-    for (int i = 0; i < 4; i++)
-        SQN_GOTO(gradient_of(n, i, saved[i], &own[i], to[i], may_set ? set[i] : NULL, e));
+    SQN_GOTO(plain_gradient(n, 0, saved[0], &din[0], &k.dx, e));
+    SQN_GOTO(weight_gradient(n, 1, saved[1], &own[1], &k.da, &k.set_a, may_set, e));
+    SQN_GOTO(weight_gradient(n, 2, saved[2], &own[2], &k.db, &k.set_b, may_set, e));
+    SQN_GOTO(plain_gradient(n, 3, saved[3], &din[3], &k.dweights, e));
     SQN_GOTO(sqn_kernel_result(sqn_tensor_kernels(saved[0])->moe_lora_grad(&k, NULL), n->op,
                                saved[0], e));
-    for (int i = 0; i < 4; i++)
+    for (int i = 1; i < 3; i++)
         if (own[i] != NULL && (din[i] = sqn_tensor_as(own[i], saved[i]->dtype, e)) == NULL)
             status = SQN_NOMEM;
     if (n->inputs > 4 && n->needs[4]) din[4] = sqn_tensor_retain(dout[0]);
 fail:
-    for (int i = 0; i < 4; i++) sqn_tensor_release(own[i]);
+    for (int i = 1; i < 3; i++) sqn_tensor_release(own[i]);
     return status;
 }
 
