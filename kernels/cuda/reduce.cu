@@ -88,7 +88,8 @@ template <class A> __device__ __forceinline__ best<A> other_lane(best<A> v, int 
     return {other_lane(v.value, bits), other_lane(v.place, bits)};
 }
 
-template <class T> __global__ void extreme_kernel(sqn_k_reduce a, int64_t total) {
+template <class T>
+__global__ void __launch_bounds__(most_threads) extreme_kernel(sqn_k_reduce a, int64_t total) {
     using A = acc<T>;
     const better<A> f = {a.op == SQN_REDUCE_MIN};
     const best<A> none = {0, -1};
