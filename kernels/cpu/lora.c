@@ -3,7 +3,8 @@
 #include "kernels/cpu/scratch.h"
 #include "kernels/lora_parts.h"
 
-enum { NUMBERS = 1 << 18 }; /* of x at a time */
+/* Numbers of x at a time: of one thread, whose cache holds them, and of all threads. */
+enum { OF_ONE = 1 << 18, OF_ALL = 1 << 21 };
 
 /* Rows first … of the same product. */
 static sqn_k_lora part_of(const sqn_k_lora *k, int64_t first, int64_t rows) {
@@ -16,20 +17,42 @@ static sqn_k_lora part_of(const sqn_k_lora *k, int64_t first, int64_t rows) {
     return part;
 }
 
-static sqn_status make(const sqn_k_lora *k, void *stream) {
-    if (sqn_lora_wide(k) == 0) return sqn_lora_by_parts(&sqn_cpu_kernels, k, NULL, stream);
-    int64_t rows = NUMBERS / k->width & ~(int64_t)63; /* a counter of Philox is of four numbers */
+/* Rows that are computed with at a time. A counter of Philox is of four numbers. */
+static int64_t rows_of(const sqn_k_lora *k, int64_t numbers) {
+    int64_t rows = numbers / k->width & ~(int64_t)63;
     if (rows == 0) rows = 64;
-    if (rows > k->rows) rows = k->rows;
+    return rows < k->rows ? rows : k->rows;
+}
+
+/* Parts first, first + rows, … below `end`, one after the other. */
+static sqn_status make_parts(const sqn_k_lora *k, int64_t first, int64_t end, int64_t rows,
+                             void *stream) {
     scratch wide = {0};
     sqn_status status =
         scratch_open(&wide, rows * k->width, sqn_dtype_size(sqn_lora_wide_dtype(k)));
-    for (int64_t first = 0; first < k->rows && status == SQN_OK; first += rows) {
-        const int64_t left = k->rows - first;
-        const sqn_k_lora part = part_of(k, first, left < rows ? left : rows);
+    for (; first < end && status == SQN_OK; first += rows) {
+        const sqn_k_lora part = part_of(k, first, end - first < rows ? end - first : rows);
         status = sqn_lora_by_parts(&sqn_cpu_kernels, &part, wide.at, stream);
     }
     scratch_close(&wide);
+    return status;
+}
+
+/* Parts of u and of x do not meet, so each is a thread's; w is a sum over all of them. */
+static sqn_status make(const sqn_k_lora *k, void *stream) {
+    if (sqn_lora_wide(k) == 0) return sqn_lora_by_parts(&sqn_cpu_kernels, k, NULL, stream);
+    if (k->make == SQN_LORA_W) return make_parts(k, 0, k->rows, rows_of(k, OF_ALL), stream);
+    const int64_t rows = rows_of(k, OF_ONE);
+    sqn_status status = SQN_OK;
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t first = 0; first < k->rows; first += rows) {
+        const int64_t end = first + rows < k->rows ? first + rows : k->rows;
+        const sqn_status mine = make_parts(k, first, end, rows, stream);
+        if (mine != SQN_OK) {
+#pragma omp atomic write
+            status = mine;
+        }
+    }
     return status;
 }
 
