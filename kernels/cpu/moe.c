@@ -93,6 +93,11 @@ static void product(plan *w, sqn_k_matmul k) {
 
 static sqn_dtype wide_of(sqn_dtype dtype) { return dtype == SQN_F64 ? SQN_F64 : SQN_F32; }
 
+static sqn_status converted(sqn_dtype from, const void *x, sqn_dtype to, void *y, int64_t n) {
+    const sqn_k_copy k = {from, to, 1, {n}, {1}, {1}, x, y, 0};
+    return sqn_cpu_copy(&k, NULL);
+}
+
 /* `cols` elements of a row from column c0 on, dropped by the mask of its place. */
 static void drop_row(const sqn_k_moe_lora *a, sqn_dtype dtype, int64_t place, int64_t c0,
                      int64_t cols, void *row) {
