@@ -166,6 +166,17 @@ sqn_status sqn_node_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim, c
     return there ? SQN_OK : SQN_NOMEM;
 }
 
+sqn_status sqn_node_input_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim,
+                               const int64_t *shape, sqn_tensor **out, sqn_tensor **grad,
+                               bool *fresh, sqn_err *e) {
+    const sqn_tensor *leaf = node->edges[i].leaf;
+    if (leaf == NULL || sqn_grad_dtype(leaf) == d->dtype)
+        return sqn_node_grad(node, i, d, ndim, shape, out, grad, fresh, e);
+    *fresh = true;
+    *grad = *out = sqn_tensor_new(sqn_tensor_device(d), d->dtype, ndim, shape, e);
+    return *out ? SQN_OK : SQN_NOMEM;
+}
+
 /* Adds `d` (owned, taken) into a leaf's gradient. */
 static sqn_status add_to_leaf(sqn_tensor *leaf, sqn_tensor *d, sqn_err *e) {
     sqn_status status = SQN_OK;

@@ -90,6 +90,11 @@ sqn_status sqn_node_leaf_grad(sqn_node *node, int i, sqn_dtype dtype, sqn_tensor
  * device, and owned by *out (din[i]). *fresh: it holds nothing yet. */
 sqn_status sqn_node_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim, const int64_t *shape,
                          sqn_tensor **out, sqn_tensor **grad, bool *fresh, sqn_err *e);
+/* The same for what is no weight: on its way to a leaf it is rounded to d's dtype as on its way to
+ * another node, so that a checkpoint, whose inside begins with leaves, gives the same bits. */
+sqn_status sqn_node_input_grad(sqn_node *node, int i, const sqn_tensor *d, int ndim,
+                               const int64_t *shape, sqn_tensor **out, sqn_tensor **grad,
+                               bool *fresh, sqn_err *e);
 
 /* Gradients of x with respect to all leaves below it, added into their `grad`. seed NULL: x is one
  * element and gets 1. */

@@ -79,7 +79,7 @@ static sqn_status input_grad(sqn_node *node, sqn_tensor *d, sqn_tensor *v, sqn_t
     bool fresh;
     memcpy(shape, d->shape, sizeof shape);
     shape[d->ndim - 1] = k;
-    SQN_TRY(sqn_node_grad(node, X, d, d->ndim, shape, dx, &sum, &fresh, e));
+    SQN_TRY(sqn_node_input_grad(node, X, d, d->ndim, shape, dx, &sum, &fresh, e));
     sqn_k_lora up = correction(SQN_LORA_X, sum, v, a, false);
     drop(&up, node->f[1], node->i);
     up.accumulate = !fresh;

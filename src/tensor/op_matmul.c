@@ -191,7 +191,7 @@ static sqn_status linear_back(sqn_node *node, sqn_tensor *const dout[], sqn_tens
     if (node->needs[0]) {
         memcpy(shape, d->shape, sizeof shape);
         shape[d->ndim - 1] = k;
-        SQN_TRY(sqn_node_grad(node, 0, d, d->ndim, shape, &din[0], &grad, &fresh, e));
+        SQN_TRY(sqn_node_input_grad(node, 0, d, d->ndim, shape, &din[0], &grad, &fresh, e));
         SQN_TRY(sqn_product_2d(node->op, d, false, w, false, NULL, grad, !fresh, rows, k, n, e));
     }
     if (node->needs[1]) SQN_TRY(sqn_weight_grad(node, 1, node->op, d, x, rows, &din[1], e));
