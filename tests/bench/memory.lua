@@ -21,7 +21,12 @@ end
 sq.randn = function(dims, o) return sq.empty(dims, { dtype = o.dtype, device = CARD }) end ---@diagnostic disable-line
 local names = small and { "small" } or { "0.5B", "1.5B", "7B" }
 
-local function live() return sq.tensor_memory(false, CARD).live_bytes end
+---Bytes that live, without what the collector has not come to.
+local function live()
+  collectgarbage()
+  collectgarbage()
+  return sq.tensor_memory(false, CARD).live_bytes
+end
 
 ---What a name and a way have in common: fn(run, bytes of weights, bytes of moments and copies, bytes before).
 local function with_model(name, way, layers, fn)
@@ -39,7 +44,8 @@ end
 local function count(run, length, checkpoint)
   local data, held, peak = shapes.batch(length, run.model.shape.vocabulary), nil, nil
   for _ = 1, 2 do
-    local before = sq.tensor_memory(true, CARD).live_bytes
+    local before = live()
+    sq.tensor_memory(true, CARD)
     shapes.step(run, data, checkpoint, function() held = live() - before end)
     peak = sq.tensor_memory(true, CARD).peak_bytes
   end

@@ -66,7 +66,7 @@ local function tape_bytes(how, dtype, layers, T)
     do
       local _inner <close> = sq.scope()
       local loss = model:loss_sum(batch, { checkpoint = how == "checkpoint" })
-      bytes = sq.tensor_memory().live_bytes - before
+      bytes = live().live_bytes - before
       loss:backward()
     end
     local _, factor = sq.optim.clip(parameters, 1)
