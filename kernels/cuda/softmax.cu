@@ -62,12 +62,10 @@ __global__ void __launch_bounds__(row_threads) softmax_grad_kernel(sqn_k_softmax
         const row<T, P, WIDE> y((const T *)a.y + r * a.n, a.n), dy((const T *)a.dy + r * a.n, a.n);
         T *dx = (T *)a.dx + r * a.n;
         A sum = 0;
-        each_of_row<T, P>(a.n, [&](int k, int64_t i) { /* what is behind the row's end is 0 */
-                                                       const auto p = y.at(k, i), d = dy.at(k, i);
-                                                       for (int j = 0; j < E; j++)
-                                                           sum += a.log
-                                                                      ? load(d.v[j])
-                                                                      : load(p.v[j]) * load(d.v[j]);
+        /* What is behind the row's end is 0. */
+        each_of_row<T, P>(a.n, [&](int k, int64_t i) {
+            const auto p = y.at(k, i), d = dy.at(k, i);
+            for (int j = 0; j < E; j++) sum += a.log ? load(d.v[j]) : load(p.v[j]) * load(d.v[j]);
         });
         sum = row_reduce(sum, plus{}, (A)0);
         each_of_row<T, P>(a.n, [&](int k, int64_t i) {
@@ -90,7 +88,8 @@ extern "C" sqn_status sqn_cuda_softmax(const sqn_k_softmax *a, void *stream) {
         return sqn::by_row<T>(a->n, sqn::all_aligned16(a->x, a->y), [&](auto held, auto wide) {
             constexpr bool WIDE = decltype(wide)::value;
             constexpr int P = decltype(held)::value;
-            auto run = sqn::softmax_kernel < T, P, WIDE && P != 0 > ;
+            constexpr bool is_held = WIDE && P != 0;
+            auto run = sqn::softmax_kernel<T, P, is_held>;
             if (a->n > sqn::row_held<T>) run = sqn::softmax_long_kernel<T, WIDE>;
             const dim3 block = sqn::row_block<T>(a->n);
             SQN_LAUNCH(run, sqn::grid_for(a->rows, block.y), block, 0, stream, *a);
