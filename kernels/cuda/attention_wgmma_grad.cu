@@ -16,6 +16,11 @@
 #include "kernels/cuda/attention_wgmma.cuh"
 
 namespace sqn {
+/* What a producer reads, in boxes of the rows that its kernel takes at a time. */
+struct tensor_maps {
+    tensor_map q, k, v, dout;
+};
+
 /* rows: of a block; step: rows that stream past at a time. */
 template <class T, int D, bool BY_KEYS> struct backward_shape {
     static constexpr int consumers = 2, rows = consumers * group_rows,
@@ -75,15 +80,15 @@ struct query_steps {
 template <class T, int D>
 __device__ void produce_queries(const sqn_k_attention_grad &a, const float *delta,
                                 typename backward_shape<T, D, true>::shared *s, const small_tile &t,
-                                int kv, query_steps steps, const tensor_map *const (&maps)[4]) {
+                                int kv, query_steps steps, const tensor_maps &maps) {
     using shape = backward_shape<T, D, true>;
     constexpr int each = shape::step / 32;
     const int lane = (int)threadIdx.x;
     if (lane >= 32) return;
     if (lane == 0) {
         barrier_expect(&s->own_full, 2 * shape::rows * D * sizeof(T));
-        load_rows<D, shape::rows>(s->own[0], maps[1], kv, t.k_row + t.first, &s->own_full);
-        load_rows<D, shape::rows>(s->own[1], maps[2], kv, t.k_row + t.first, &s->own_full);
+        load_rows<D, shape::rows>(s->own[0], &maps.k, kv, t.k_row + t.first, &s->own_full);
+        load_rows<D, shape::rows>(s->own[1], &maps.v, kv, t.k_row + t.first, &s->own_full);
     }
 #pragma unroll 1
     for (int n = 0; n < steps.count(); n++) {
@@ -106,9 +111,9 @@ __device__ void produce_queries(const sqn_k_attention_grad &a, const float *delt
             barrier_arrive(&s->full[stage]);
         else {
             barrier_expect(&s->full[stage], 2 * shape::step * D * sizeof(T));
-            load_rows<D, shape::step>(s->other[stage][0], maps[0], head, t.q_row + i0,
+            load_rows<D, shape::step>(s->other[stage][0], &maps.q, head, t.q_row + i0,
                                       &s->full[stage]);
-            load_rows<D, shape::step>(s->other[stage][1], maps[3], head, t.q_row + i0,
+            load_rows<D, shape::step>(s->other[stage][1], &maps.dout, head, t.q_row + i0,
                                       &s->full[stage]);
         }
     }
@@ -201,10 +206,7 @@ __device__ void consume_queries(const sqn_k_attention_grad &a,
 template <class T, int D>
 __global__ void __launch_bounds__((backward_shape<T, D, true>::threads), 1)
     attention_wgmma_dkv_kernel(const __grid_constant__ sqn_k_attention_grad a, const float *delta,
-                               const __grid_constant__ tensor_map q,
-                               const __grid_constant__ tensor_map k,
-                               const __grid_constant__ tensor_map v,
-                               const __grid_constant__ tensor_map dout) {
+                               const __grid_constant__ tensor_maps maps) {
 #if SQN_HOPPER
     using shape = backward_shape<T, D, true>;
     SQN_SHARED_DYNAMIC(char, bytes);
@@ -222,14 +224,13 @@ __global__ void __launch_bounds__((backward_shape<T, D, true>::threads), 1)
     const int group = (int)threadIdx.x / group_threads;
     if (group == 0) {
         registers_fewer<shape::producer_registers>();
-        const tensor_map *const maps[4] = {&q, &k, &v, &dout};
         if (queries > 0) produce_queries<T, D>(a, delta, s, st, kv, steps, maps);
     } else {
         registers_more<shape::registers>();
         consume_queries<T, D>(a, s, st, kv, steps, group - 1);
     }
 #else
-    (void)a, (void)delta, (void)q, (void)k, (void)v, (void)dout;
+    (void)a, (void)delta, (void)maps;
 #endif
 }
 
@@ -238,20 +239,19 @@ __global__ void __launch_bounds__((backward_shape<T, D, true>::threads), 1)
 
 template <class T, int D>
 __device__ void produce_keys(typename backward_shape<T, D, false>::shared *s, const small_tile &t,
-                             int head, int kv, int low, int count,
-                             const tensor_map *const (&maps)[4]) {
+                             int head, int kv, int low, int count, const tensor_maps &maps) {
     using shape = backward_shape<T, D, false>;
     if (threadIdx.x != 0) return;
     barrier_expect(&s->own_full, 2 * shape::rows * D * sizeof(T));
-    load_rows<D, shape::rows>(s->own[0], maps[0], head, t.q_row + t.first, &s->own_full);
-    load_rows<D, shape::rows>(s->own[1], maps[3], head, t.q_row + t.first, &s->own_full);
+    load_rows<D, shape::rows>(s->own[0], &maps.q, head, t.q_row + t.first, &s->own_full);
+    load_rows<D, shape::rows>(s->own[1], &maps.dout, head, t.q_row + t.first, &s->own_full);
 #pragma unroll 1
     for (int n = 0; n < count; n++) {
         const int stage = n % shape::stages, row = t.k_row + low + n * shape::step;
         barrier_wait(&s->empty[stage], ((unsigned)(n / shape::stages) & 1) ^ 1);
         barrier_expect(&s->full[stage], 2 * shape::step * D * sizeof(T));
-        load_rows<D, shape::step>(s->other[stage][0], maps[1], kv, row, &s->full[stage]);
-        load_rows<D, shape::step>(s->other[stage][1], maps[2], kv, row, &s->full[stage]);
+        load_rows<D, shape::step>(s->other[stage][0], &maps.k, kv, row, &s->full[stage]);
+        load_rows<D, shape::step>(s->other[stage][1], &maps.v, kv, row, &s->full[stage]);
     }
 }
 
@@ -320,10 +320,7 @@ __device__ void consume_keys(const sqn_k_attention_grad &a, const float *delta,
 template <class T, int D>
 __global__ void __launch_bounds__((backward_shape<T, D, false>::threads), 1)
     attention_wgmma_dq_kernel(const __grid_constant__ sqn_k_attention_grad a, const float *delta,
-                              const __grid_constant__ tensor_map q,
-                              const __grid_constant__ tensor_map k,
-                              const __grid_constant__ tensor_map v,
-                              const __grid_constant__ tensor_map dout) {
+                              const __grid_constant__ tensor_maps maps) {
 #if SQN_HOPPER
     using shape = backward_shape<T, D, false>;
     SQN_SHARED_DYNAMIC(char, bytes);
@@ -340,45 +337,44 @@ __global__ void __launch_bounds__((backward_shape<T, D, false>::threads), 1)
     const int group = (int)threadIdx.x / group_threads;
     if (group == 0) {
         registers_fewer<shape::producer_registers>();
-        const tensor_map *const maps[4] = {&q, &k, &v, &dout};
         if (count > 0) produce_keys<T, D>(s, st, head, kv, (int)low, count, maps);
     } else {
         registers_more<shape::registers>();
         consume_keys<T, D>(a, delta, s, st, head, (int)low, count, group - 1);
     }
 #else
-    (void)a, (void)delta, (void)q, (void)k, (void)v, (void)dout;
+    (void)a, (void)delta, (void)maps;
 #endif
 }
 
 /* ---- launches ---- */
 
 /* Maps of q, k, v, dout for tiles of `by_queries` and `by_keys` rows. */
-inline sqn_status make_maps(tensor_map m[4], const sqn_k_attention_grad *a, int by_queries,
+inline sqn_status make_maps(tensor_maps *m, const sqn_k_attention_grad *a, int by_queries,
                             int by_keys) {
-    SQN_TRY(tensor_map_new(&m[0], a->dtype, a->q, a->queries, a->heads, a->dim, by_queries));
-    SQN_TRY(tensor_map_new(&m[1], a->dtype, a->k, a->keys, a->kv_heads, a->dim, by_keys));
-    SQN_TRY(tensor_map_new(&m[2], a->dtype, a->v, a->keys, a->kv_heads, a->dim, by_keys));
-    return tensor_map_new(&m[3], a->dtype, a->dout, a->queries, a->heads, a->dim, by_queries);
+    SQN_TRY(tensor_map_new(&m->q, a->dtype, a->q, a->queries, a->heads, a->dim, by_queries));
+    SQN_TRY(tensor_map_new(&m->k, a->dtype, a->k, a->keys, a->kv_heads, a->dim, by_keys));
+    SQN_TRY(tensor_map_new(&m->v, a->dtype, a->v, a->keys, a->kv_heads, a->dim, by_keys));
+    return tensor_map_new(&m->dout, a->dtype, a->dout, a->queries, a->heads, a->dim, by_queries);
 }
 
 template <class T, int D>
 sqn_status backward_hopper(const sqn_k_attention_grad *a, const float *delta, void *stream) {
     using by_keys = backward_shape<T, D, true>;
     using by_queries = backward_shape<T, D, false>;
-    tensor_map m[4];
-    SQN_TRY(make_maps(m, a, by_keys::step, by_keys::rows));
+    tensor_maps m;
+    SQN_TRY(make_maps(&m, a, by_keys::step, by_keys::rows));
     auto dkv = attention_wgmma_dkv_kernel<T, D>;
     size_t bytes = sizeof(typename by_keys::shared) + alignment_slack;
     allow_shared(dkv, bytes);
     SQN_LAUNCH(dkv, dim3((unsigned)a->kv_heads, most_tiles(a->keys, by_keys::rows, a->segments)),
-               by_keys::threads, bytes, stream, *a, delta, m[0], m[1], m[2], m[3]);
-    SQN_TRY(make_maps(m, a, by_queries::rows, by_queries::step));
+               by_keys::threads, bytes, stream, *a, delta, m);
+    SQN_TRY(make_maps(&m, a, by_queries::rows, by_queries::step));
     auto dq = attention_wgmma_dq_kernel<T, D>;
     bytes = sizeof(typename by_queries::shared) + alignment_slack;
     allow_shared(dq, bytes);
     SQN_LAUNCH(dq, dim3((unsigned)a->heads, most_tiles(a->queries, by_queries::rows, a->segments)),
-               by_queries::threads, bytes, stream, *a, delta, m[0], m[1], m[2], m[3]);
+               by_queries::threads, bytes, stream, *a, delta, m);
     return sqn_cuda_launched();
 }
 
