@@ -67,6 +67,18 @@ end
 ---@field probe string           a statement that works on a sound connection
 ---@field answer any[][]         and its rows
 
+---Raises the first line in which the state differs from what it was, and the line before it.
+local function check_same(before, after)
+  if after == before then return end
+  local was, last = before:gmatch "[^\n]*", "the first line"
+  for line in after:gmatch "[^\n]*" do
+    local old = was()
+    if line ~= old then error(("the server has changed: after %q: %q was %q"):format(last, line, tostring(old)), 0) end
+    last = line
+  end
+  error(("the server has lost what came after %q: %q"):format(last, tostring(was())), 0)
+end
+
 ---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
 ---@param o tests.hostile.Server
 local function run_all(o, user, list, judge, patience)
@@ -81,10 +93,7 @@ local function run_all(o, user, list, judge, patience)
     collectgarbage()
   end
   db:close()
-  local after = o.state(at)
-  for line in after:gmatch "[^\n]+" do t.ok(before:find(line, 1, true), "the server has changed: " .. line) end
-  for line in before:gmatch "[^\n]+" do t.ok(after:find(line, 1, true), "the server has lost: " .. line) end
-  t.ok(after == before, "the server has changed")
+  check_same(before, o.state(at))
   t.ok(not sq.fs.exists "/tmp/sqlune-hostile", "a file was written")
 end
 
