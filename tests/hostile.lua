@@ -7,17 +7,10 @@ local M = {}
 ---A statement's beginning, for messages.
 function M.opening(sql) return (sql:sub(1, 100):gsub("[%c\x80-\xff]", "?")) end
 
----Runs a statement. Another process may have the processor for a while: the best time of three counts, and one that is
----to be refused has `patience` seconds, so that it is the refusal that ends it.
+---Runs a statement; one that is to be refused has `patience` seconds, so that it is the refusal that ends it.
+---@return number seconds, table? result, string? message, string? code
 function M.attempt(db, sql, deadline, slack, patience)
-  local best, result, message, code = math.huge, nil, nil, nil
-  for _ = 1, 3 do
-    local started = sq.sys.clock()
-    result, message, code = db:query(sql, { timeout = patience or deadline })
-    best = math.min(best, sq.sys.clock() - started)
-    if best < deadline + slack then break end
-  end
-  return best, result, message, code
+  return t.least(deadline + slack, function() return db:query(sql, { timeout = patience or deadline }) end)
 end
 
 ---Fails unless every statement is refused at once. `run_all(judge)` runs them.
@@ -67,16 +60,18 @@ end
 ---@field probe string           a statement that works on a sound connection
 ---@field answer any[][]         and its rows
 
----Raises the first line in which the state differs from what it was, and the line before it.
+---How often each line of a text is there.
+local function counts(text)
+  local out = {}
+  for line in text:gmatch "[^\n]+" do out[line] = (out[line] or 0) + 1 end
+  return out
+end
+
+---Raises a line that the state has gained or lost. Rows have no order of their own, and a server may give them in another.
 local function check_same(before, after)
-  if after == before then return end
-  local was, last = before:gmatch "[^\n]*", "the first line"
-  for line in after:gmatch "[^\n]*" do
-    local old = was()
-    if line ~= old then error(("the server has changed: after %q: %q was %q"):format(last, line, tostring(old)), 0) end
-    last = line
-  end
-  error(("the server has lost what came after %q: %q"):format(last, tostring(was())), 0)
+  local was, is = counts(before), counts(after)
+  for line, n in pairs(is) do t.eq(n, was[line] or 0, "the server has changed: " .. line) end
+  for line, n in pairs(was) do t.eq(is[line] or 0, n, "the server has lost: " .. line) end
 end
 
 ---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).

@@ -16,7 +16,7 @@ local PARTS = { ["fault/tensor"] = 6 }
 
 ---Files that hold work to deadlines of fractions of a second: after all others, with the machine to themselves.
 local ALONE = { ["db/corpus"] = true, ["db/evaluate"] = true, ["db/hostile"] = true, ["db/hostile_mysql"] = true,
-  ["db/hostile_postgresql"] = true, ["db/postgresql"] = true }
+  ["db/hostile_postgresql"] = true, ["db/mysql"] = true, ["db/postgresql"] = true }
 
 ---One process of several: runs the job, says how it went, keeps the counts beside the job's file.
 if arg[1] == "--job" then

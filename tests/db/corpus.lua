@@ -1,9 +1,9 @@
 -- SQL that wants to do harm: each statement must be refused or ended in time, the file must stay as it was, memory must
 -- stay bounded, and the connection must serve the next statement.
-local t = require "tests.check"
-local sq = require "sqlune"
-
 local corpus = require "sqlune.sandbox.sqlite"
+local hostile = require "tests.hostile"
+local sq = require "sqlune"
+local t = require "tests.check"
 
 -- Sanitizers copy at every realloc, which the parser of FTS5, whom nothing interrupts, asks for 20,000 times.
 local deadline, slack = 0.25, t.grace(os.getenv "SQLUNE_SANITIZED" and 0.4 or 0.2) -- seconds
@@ -14,8 +14,6 @@ local function victim()
   return path
 end
 
-local function opening(sql) return (sql:sub(1, 100):gsub("[%c\x80-\xff]", "?")) end
-
 ---Bytes that the process holds.
 local function resident()
   for line in io.lines "/proc/self/status" do
@@ -24,27 +22,15 @@ local function resident()
   end
 end
 
----Another process may have the processor for a while: the best time of three counts.
-local function attempt(db, sql)
-  local best, result, message, code = math.huge, nil, nil, nil
-  for _ = 1, 3 do
-    local started = sq.sys.clock()
-    result, message, code = db:query(sql, { timeout = deadline })
-    best = math.min(best, sq.sys.clock() - started)
-    if best < deadline + slack then break end
-  end
-  return best, result, message, code
-end
-
 ---Runs each statement on one connection; calls judge(sql, seconds, result, message, code).
 local function run_all(list, judge)
   local path = victim()
   local before = assert(sq.fs.sha256(path))
   local db <close> = assert(sq.db.open(path))
   for _, sql in ipairs(list) do
-    judge(sql, attempt(db, sql))
+    judge(sql, hostile.attempt(db, sql, deadline, slack))
     local after = assert(db:query "SELECT group_concat(name) FROM (SELECT name FROM item ORDER BY id)")
-    t.eq(after.rows, { { "pen,ink,pad" } }, opening(sql))
+    t.eq(after.rows, { { "pen,ink,pad" } }, hostile.opening(sql))
     collectgarbage()
   end
   t.eq(assert(sq.fs.sha256(path)), before, "the file")
@@ -55,9 +41,9 @@ end
 return {
   ["statements that may not run are refused"] = function()
     run_all(corpus.denied, function(sql, seconds, result, message, code)
-      t.ok(result == nil, opening(sql) .. ": it ran")
-      t.ok(code == "SQLUNE_DENIED" or code == "SQLUNE_DB", opening(sql) .. ": " .. message)
-      t.ok(seconds < slack, ("%s: %.2f s"):format(opening(sql), seconds))
+      t.ok(result == nil, hostile.opening(sql) .. ": it ran")
+      t.ok(code == "SQLUNE_DENIED" or code == "SQLUNE_DB", hostile.opening(sql) .. ": " .. message)
+      t.ok(seconds < slack, ("%s: %.2f s"):format(hostile.opening(sql), seconds))
     end)
   end,
 
@@ -68,7 +54,7 @@ return {
   ["deadlines and memory hold whatever is asked"] = function()
     local start, peak, late = resident(), 0, {}
     run_all(corpus.hungry, function(sql, seconds)
-      if seconds > deadline + slack then late[#late + 1] = ("%.2f s: %s"):format(seconds, opening(sql)) end
+      if seconds > deadline + slack then late[#late + 1] = ("%.2f s: %s"):format(seconds, hostile.opening(sql)) end
       peak = math.max(peak, resident())
     end)
     t.eq(table.concat(late, "\n"), "", "late")
