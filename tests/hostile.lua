@@ -67,7 +67,8 @@ local function counts(text)
   return out
 end
 
----Raises a line that the state has gained or lost. Rows have no order of their own, and a server may give them in another.
+---Raises a line that the state has gained or lost. Lines have no order: names that differ only in case (tables of other
+---tests, too) compare as equal to MySQL, which gives them now in one order, now in another.
 local function check_same(before, after)
   local was, is = counts(before), counts(after)
   for line, n in pairs(is) do t.eq(n, was[line] or 0, "the server has changed: " .. line) end
