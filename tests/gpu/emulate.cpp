@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <deque>
 #include <map>
 
 #include "tests/gpu/fibres.h"
@@ -66,11 +67,11 @@ uint64_t random_next() { /* splitmix64 */
 }
 
 void yield() { /* to the scheduler; comes back when it is this fibre's turn */
-    if (_setjmp(current->at) == 0) {
-        __sanitizer_start_switch_fiber(&current->shadow, scheduler_stack, scheduler_bytes);
+    if (_setjmp(current->stack->at) == 0) {
+        __sanitizer_start_switch_fiber(&current->stack->shadow, scheduler_stack, scheduler_bytes);
         _longjmp(scheduler, 1);
     }
-    __sanitizer_finish_switch_fiber(current->shadow, &scheduler_stack, &scheduler_bytes);
+    __sanitizer_finish_switch_fiber(current->stack->shadow, &scheduler_stack, &scheduler_bytes);
 }
 
 namespace {
@@ -92,13 +93,14 @@ bool whole(const array &a) {
     return true;
 }
 
-void entry() {
+[[noreturn]] void entry() { /* the thread of one block after that of another */
     __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_bytes);
-    (*kernel_body)();
-    thread_ends();
-    current->is = state::done;
-    __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_bytes);
-    _longjmp(scheduler, 1);
+    for (;;) {
+        (*kernel_body)();
+        thread_ends();
+        current->is = state::done;
+        yield();
+    }
 }
 
 void resume(fibre &f) {
@@ -108,12 +110,12 @@ void resume(fibre &f) {
         __sanitizer_finish_switch_fiber(scheduler_shadow, nullptr, nullptr);
         return;
     }
-    __sanitizer_start_switch_fiber(&scheduler_shadow, f.stack, stack_bytes);
-    if (f.started) _longjmp(f.at, 1);
-    f.started = true;
+    __sanitizer_start_switch_fiber(&scheduler_shadow, f.stack->memory, stack_bytes);
+    if (f.stack->entered) _longjmp(f.stack->at, 1);
+    f.stack->entered = true;
     ucontext_t context;
     getcontext(&context);
-    context.uc_stack.ss_sp = f.stack;
+    context.uc_stack.ss_sp = f.stack->memory;
     context.uc_stack.ss_size = stack_bytes;
     context.uc_link = nullptr;
     makecontext(&context, entry, 0);
@@ -188,7 +190,6 @@ void run_block(dim3 block_index, dim3 grid, dim3 block) {
     memset(dynamic.memory, fresh, dynamic.bytes);
     for (unsigned i = 0; i < count; i++) {
         fibre &f = fibres[i];
-        f.started = false;
         f.is = state::ready;
         f.copies.clear();
         f.group = 0;
@@ -226,14 +227,14 @@ void run(const launch_order &l) {
     random_state = seed;
     if (count % warp != 0) fail("a block has a multiple of 32 threads", {"", 0});
     fibres.resize(count);
-    static std::vector<char *> stacks;
+    static std::deque<stack> stacks;
     while (stacks.size() < count) {
         void *p = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) fail("no memory for a thread's stack", {"", 0});
-        stacks.push_back((char *)p);
+        stacks.push_back({(char *)p, false, {}, nullptr});
     }
-    for (unsigned i = 0; i < count; i++) fibres[i].stack = stacks[i];
+    for (unsigned i = 0; i < count; i++) fibres[i].stack = &stacks[i];
     dynamic = fenced(l.shared);
     uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
     for (uint64_t b = 0; b < blocks; b++)

@@ -26,16 +26,20 @@ struct store16 { /* an ordinary write that the asynchronous units do not see yet
     char bytes[16];
 };
 
+struct stack { /* of the thread with that number, block after block */
+    char *memory;
+    bool entered;
+    jmp_buf at;   /* where its thread waits, for its turn or for the next block */
+    void *shadow; /* for AddressSanitizer */
+};
+
 struct fibre {
-    char *stack;
-    jmp_buf at;
-    bool started;
+    emu::stack *stack;
     state is;
     site where;
     place here;
     std::vector<copy> copies;
-    int group;    /* of cp.async that is open */
-    void *shadow; /* of its stack, for AddressSanitizer */
+    int group; /* of cp.async that is open */
     std::vector<store16> stores;
     int product_group; /* of wgmma that is open */
     bool products_fenced;
