@@ -2,8 +2,9 @@
  *
  * Rules: the script is read line by line. "> text" types text (\n \t \e \\ \xHH; no newline of its
  * own), "? text" waits until text has been printed after what the last wait found, ". n" sleeps n
- * milliseconds. After the script it waits for the command's end. Exits with its status (128 + n for
- * a signal), or 99 when a wait took longer than 20 s; stderr says which.
+ * milliseconds, "z n" sleeps and reads nothing, so that the command's writes wait. After the script
+ * it waits for the command's end. Exits with its status (128 + n for a signal), or 99 when a wait
+ * took longer than 20 s; stderr says which.
  */
 #include <errno.h>
 #include <poll.h>
@@ -106,6 +107,10 @@ static bool play(terminal *t, char *line) {
         for (double end = now_ms() + atof(text); now_ms() < end;) {
             if (!listen_for(t, 10) && t->over) break;
         }
+        return true;
+    }
+    if (line[0] == 'z') {
+        poll(NULL, 0, atoi(text));
         return true;
     }
     size_t n = unescape(text);

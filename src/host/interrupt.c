@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "bind/bind.h"
@@ -50,6 +51,7 @@ void host_interrupt_reset(lua_State *L) {
     signals = 0;
     sqn_interrupt_forget();
     lua_sethook(L, NULL, 0, 0);
+    clearerr(stdout); /* a write that the signal broke off is no failure; others fail again */
 }
 
 void host_interrupt_open(lua_State *L) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bind/bind.h"
+#include "core/interrupt.h"
 #include "host/host.h"
 #include "tensor/device.h"
 
@@ -91,7 +92,7 @@ static void set_arguments(lua_State *L, char **argv, int argc, int script) {
  * closed stdout is an error also where nobody looked at what print and io.write gave back. */
 static void finish_output(int status, void *unused) {
     (void)unused;
-    bool failed = ferror(stdout) != 0;
+    bool failed = ferror(stdout) != 0 && !sqn_interrupted(); /* a signal breaks off writes */
     errno = 0;
     if (fflush(stdout) == 0 && !failed) return;
     const char *why = errno ? strerror(errno) : "it failed"; /* print has lost the reason */

@@ -169,6 +169,18 @@ $
 ]]
   end,
 
+  ["^C in the middle of a write is no failure of the output"] = function()
+    type_in [[
+$
+> while true do print "" end\n
+z 300
+> \x03
+? interrupted
+$
+> \x04
+]]
+  end,
+
   ["-i runs the script first; arg stays its own"] = function()
     local dir = t.tmpdir()
     assert(fs.write(dir .. "/first.lua", "answer = 42; given = ..."))
