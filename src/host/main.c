@@ -92,7 +92,7 @@ static void set_arguments(lua_State *L, char **argv, int argc, int script) {
  * closed stdout is an error also where nobody looked at what print and io.write gave back. */
 static void finish_output(int status, void *unused) {
     (void)unused;
-    bool failed = ferror(stdout) != 0 && !sqn_interrupted(); /* a signal breaks off writes */
+    bool failed = ferror(stdout) != 0 && sqn_interrupt_signal() == 0; /* it breaks off writes */
     errno = 0;
     if (fflush(stdout) == 0 && !failed) return;
     const char *why = errno ? strerror(errno) : "it failed"; /* print has lost the reason */

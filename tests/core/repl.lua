@@ -11,7 +11,8 @@ local program = arg[-1]
 local pty = fs.join(fs.dirname(program), "../pty")
 
 ---Types a script (see tests/pty.c; "$" waits for a prompt) into the REPL. Returns what was printed, and the history.
-local function type_in(script, arguments, state)
+---@param status string?  the exit status, "0" unless told
+local function type_in(script, arguments, state, status)
   if not fs.exists(pty) then t.skip("no " .. pty .. ": make test builds it") end
   state = state or t.tmpdir()
   script = script:gsub("%f[^\n\0]%$\n", "? 2004h\n")
@@ -21,7 +22,7 @@ local function type_in(script, arguments, state)
   local output, code = pipe:read "a":match "^(.*)%[(%d+)%]\n$"
   pipe:close()
   output = output:gsub("\r", "")
-  t.eq(code, "0", output)
+  t.eq(code, status or "0", output)
   return output, fs.read(state .. "/sqlune/history")
 end
 
@@ -179,6 +180,8 @@ z 300
 $
 > \x04
 ]]
+    local output = type_in("z 300\n> \\x03\n", "-e 'while true do print [[]] end'", nil, "130")
+    t.ok(not output:find "could not be written", output)
   end,
 
   ["-i runs the script first; arg stays its own"] = function()
