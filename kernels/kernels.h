@@ -21,17 +21,25 @@ typedef uint16_t sqn_bf16;
 
 /* ---- elementwise (map.c, zip.c, copy.c, random.c) ---- */
 
-/* MAP(name, "doc"): y = f(x); alpha and beta are parameters of the function. */
-// clang-format off
-#define SQN_MAPS(MAP) \
-    MAP(NEG) MAP(EXP) MAP(LOG) MAP(SQRT) MAP(RSQRT) MAP(ABS) MAP(SIGMOID) MAP(SILU) MAP(TANH) \
-    MAP(RELU) MAP(GELU) MAP(COS) MAP(SIN) MAP(SQUARE) MAP(POW) MAP(AFFINE)
-// clang-format on
+/* y = f(x); alpha and beta are parameters of the function. */
 typedef enum sqn_map {
-#define MAP(name) SQN_MAP_##name,
-    SQN_MAPS(MAP)
-#undef MAP
-        SQN_MAP_COUNT
+    SQN_MAP_NEG,
+    SQN_MAP_EXP,
+    SQN_MAP_LOG,
+    SQN_MAP_SQRT,
+    SQN_MAP_RSQRT,
+    SQN_MAP_ABS,
+    SQN_MAP_SIGMOID,
+    SQN_MAP_SILU,
+    SQN_MAP_TANH,
+    SQN_MAP_RELU,
+    SQN_MAP_GELU,
+    SQN_MAP_COS,
+    SQN_MAP_SIN,
+    SQN_MAP_SQUARE,
+    SQN_MAP_POW,
+    SQN_MAP_AFFINE,
+    SQN_MAP_COUNT
 } sqn_map;
 typedef struct sqn_k_map {
     sqn_map op;
@@ -51,13 +59,18 @@ typedef struct sqn_k_map_grad { /* dx = dy * f'(x); y = f(x) */
     double alpha, beta;
 } sqn_k_map_grad;
 
-#define SQN_ZIPS(ZIP) \
-    ZIP(ADD) ZIP(SUB) ZIP(MUL) ZIP(DIV) ZIP(MAXIMUM) ZIP(MINIMUM) ZIP(EQ) ZIP(NE) ZIP(LT) ZIP(LE)
 typedef enum sqn_zip {
-#define ZIP(name) SQN_ZIP_##name,
-    SQN_ZIPS(ZIP)
-#undef ZIP
-        SQN_ZIP_COUNT
+    SQN_ZIP_ADD,
+    SQN_ZIP_SUB,
+    SQN_ZIP_MUL,
+    SQN_ZIP_DIV,
+    SQN_ZIP_MAXIMUM,
+    SQN_ZIP_MINIMUM,
+    SQN_ZIP_EQ,
+    SQN_ZIP_NE,
+    SQN_ZIP_LT,
+    SQN_ZIP_LE,
+    SQN_ZIP_COUNT
 } sqn_zip;
 typedef struct sqn_k_zip { /* y = f(a, b) with broadcasting: a stride of 0 repeats; y contiguous;
                               EQ…LE write u8 */

@@ -85,26 +85,13 @@ template <class A> __device__ __forceinline__ A derivative(sqn_map op, A x, A y,
     return 0;
 }
 
-/* Calls f with op as a constant: chosen once for a pack, which stays in registers then. */
-template <class F> __device__ __forceinline__ void with_op(sqn_map op, F f) {
-    switch (op) {
-#define MAP(name)        \
-    case SQN_MAP_##name: \
-        return f(std::integral_constant<sqn_map, SQN_MAP_##name>{});
-        SQN_MAPS(MAP)
-#undef MAP
-    default:
-        return;
-    }
-}
-
 template <class T, int V> __global__ void map_kernel(sqn_k_map a) {
     using A = acc<T>;
     const A alpha = (A)a.alpha * (a.alpha_at ? *(const A *)a.alpha_at : (A)1), beta = (A)a.beta;
     each_pack<V>(a.n, [&](int64_t i, auto width) {
         constexpr int W = decltype(width)::value;
         auto p = *(const pack<T, W> *)((const T *)a.x + i);
-        with_op(a.op, [&](auto op) {
+        with_constant<SQN_MAP_COUNT>(a.op, [&](auto op) {
 #pragma unroll
             for (int j = 0; j < W; j++)
                 store(&p.v[j], apply<A>(decltype(op)::value, load(p.v[j]), alpha, beta));
@@ -121,7 +108,7 @@ template <class T, int V> __global__ void map_grad_kernel(sqn_k_map_grad a) {
         pack<T, W> x = {}, y = {}, d = *(const pack<T, W> *)((const T *)a.dy + i);
         if (a.x) x = *(const pack<T, W> *)((const T *)a.x + i);
         if (a.y) y = *(const pack<T, W> *)((const T *)a.y + i);
-        with_op(a.op, [&](auto op) {
+        with_constant<SQN_MAP_COUNT>(a.op, [&](auto op) {
 #pragma unroll
             for (int j = 0; j < W; j++)
                 store(&d.v[j], load(d.v[j]) * derivative<A>(decltype(op)::value, load(x.v[j]),

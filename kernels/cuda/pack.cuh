@@ -57,6 +57,16 @@ template <int V, class F> __device__ __forceinline__ void each_pack(int64_t n, F
         for (int64_t i = n / V * V + me; i < n; i += step) f(i, std::integral_constant<int, 1>{});
 }
 
+/* Calls f with op, one of the first N values of its type, as a constant: what it does to a pack is
+ * chosen once, and the pack stays in registers. */
+template <int N, int I = 0, class E, class F>
+__device__ __forceinline__ void with_constant(E op, F f) {
+    if constexpr (I < N) {
+        if (op == (E)I) return f(std::integral_constant<E, (E)I>{});
+        with_constant<N, I + 1>(op, f);
+    }
+}
+
 inline bool aligned16(const void *p) { return ((uintptr_t)p & 15u) == 0; }
 template <class... P> bool all_aligned16(P... p) { return (aligned16(p) && ...); }
 } // namespace sqn

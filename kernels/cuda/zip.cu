@@ -57,26 +57,13 @@ template <class A> __device__ __forceinline__ bool compare(sqn_zip op, A a, A b)
     }
 }
 
-/* Calls f with op as a constant, so that what it does to many elements chooses once. */
-template <class F> __device__ __forceinline__ void with_op(sqn_zip op, F f) {
-    switch (op) {
-#define ZIP(name)        \
-    case SQN_ZIP_##name: \
-        return f(std::integral_constant<sqn_zip, SQN_ZIP_##name>{});
-        SQN_ZIPS(ZIP)
-#undef ZIP
-    default:
-        return;
-    }
-}
-
 template <class T, int V> __global__ void zip_kernel(sqn_k_zip k, walk w) {
     const bool a_repeats = w.a[w.ndim - 1] == 0, b_repeats = w.b[w.ndim - 1] == 0;
     each_of_walk<V>(w, [&](int64_t i, int64_t at_a, int64_t at_b, auto width) {
         constexpr int W = decltype(width)::value;
         const auto a = operand<W>((const T *)k.a + at_a, a_repeats);
         const auto b = operand<W>((const T *)k.b + at_b, b_repeats);
-        with_op(k.op, [&](auto op) {
+        with_constant<SQN_ZIP_COUNT>(k.op, [&](auto op) {
             constexpr sqn_zip OP = decltype(op)::value;
             if constexpr (OP >= SQN_ZIP_EQ) {
                 pack<uint8_t, W> y;
