@@ -216,7 +216,7 @@ void rms_norm_of(sqn_dtype dtype, int64_t rows, int64_t n, bool fused) {
 void rms_norm(sqn_dtype dtype) {
     for (int64_t n = 1; n <= 40; n++) rms_norm_of(dtype, 1 + n % 3, n, n % 2 == 0);
     rms_norm_of(dtype, 700, 7, true);
-    rms_norm_of(dtype, 40, 128, false);
+    rms_norm_of(dtype, 600, 128, false);
     rms_norm_of(dtype, 3, 896, true);
 }
 

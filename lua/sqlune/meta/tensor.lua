@@ -26,7 +26,7 @@ local tensor = {}
 ---@field version integer         rises with every write into its memory: what was computed from it may be out of date
 ---@field requires_grad boolean   may be set on tensors that no operator made
 ---@field grad sqlune.Tensor?     may be set to nil, or to a tensor as backward would make it
----@field grad_dtype string        of the gradient; "bf16" may be set for a bf16 leaf, whose gradient is f32 without it
+---@field grad_dtype string       of the gradient; "bf16" may be set for a bf16 leaf, whose gradient is f32 without it
 local Tensor = {}
 
 ---Size of a dimension, from 1, or back from -1.
