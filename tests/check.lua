@@ -56,11 +56,11 @@ function M.grace(seconds)
   return (os.getenv "SQLUNE_SANITIZED" or os.getenv "SQLUNE_GC") and 5 * seconds or seconds
 end
 
----The least seconds of at most three runs of fn, the first within the limit being the last, and what that one gave:
+---The least seconds of at most five runs of fn, the first within the limit being the last, and what that one gave:
 ---another process may have the processor for a while.
 function M.least(limit, fn)
   local least, results = math.huge, nil
-  for _ = 1, 3 do
+  for _ = 1, 5 do
     local started = clock()
     results = table.pack(fn())
     least = math.min(least, clock() - started)

@@ -26,7 +26,7 @@ return {
     local started = sq.sys.clock()
     refused("SQLUNE_TIMEOUT", "127.0.0.1:%d+/a: no answer in time",
       sq.http.request { url = server.url:gsub("//", "//me:secret@") .. "/a?key=secret", timeout = 0.3 })
-    t.ok(sq.sys.clock() - started < 1.5)
+    t.ok(sq.sys.clock() - started < 4) -- the server would wait for five seconds
     local ok, message = sq.http.request { url = "http://me:secret@127.0.0.1:1/x?key=secret" }
     t.ok(not ok and not message:find "secret", message)
     refused("SQLUNE_IO", "127.0.0.1:1/", sq.http.request { url = "http://127.0.0.1:1/" })

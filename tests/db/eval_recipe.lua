@@ -119,7 +119,7 @@ return {
     local text = pipe:read "a"
     pipe:close()
     t.ok(text:find "%[124%]" or text:find "%[130%]", text) -- timeout says 124 when its signal ended the command
-    t.ok(sq.sys.clock() - started < 3, sq.sys.clock() - started)
+    t.ok(sq.sys.clock() - started < 8, "not before timeout -k killed it")
     t.eq(assert(fs.list(dir .. "/out")), {}) -- not even a journal: nothing was judged
   end,
 

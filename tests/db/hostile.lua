@@ -83,9 +83,9 @@ local function run_all(statements, check)
   local before = assert(sq.fs.sha256(path))
   local db <close> = assert(sq.db.open(path))
   for _, sql in ipairs(statements) do
-    local start = sq.sys.clock()
-    local result, message, code = db:query(sql, { timeout = DEADLINE })
-    local took = sq.sys.clock() - start
+    local took, result, message, code = t.least(DEADLINE + GRACE, function()
+      return db:query(sql, { timeout = DEADLINE })
+    end)
     local shown = #sql > 150 and sql:sub(1, 150) .. " …" or sql
     t.ok(took < DEADLINE + GRACE, ("%.2f s for %s"):format(took, shown))
     check(shown, result, message, code)

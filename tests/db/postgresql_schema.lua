@@ -58,7 +58,7 @@ return {
     ]])
     local started = sq.sys.clock()
     local schema = assert(sq.schema.read(at, { example_seconds = 0.05, view_support = true }))
-    t.ok(sq.sys.clock() - started < 5, "it takes too long")
+    t.ok(sq.sys.clock() - started < 20, "it takes too long")
     local columns = sq.schema.parse(schema:text()).tables[1].columns
     t.eq({ #columns[1].examples, #columns[2].examples }, { 3, 0 }) -- 32 characters are too long to print
     t.ok(#sq.json.decode(schema:json()).tables.big.fields.b.examples == 5)

@@ -155,12 +155,12 @@ return {
   ["a lock that is held, a server that is slow: time-outs, and nothing runs on"] = function()
     local connection = servers.new("postgresql", "slow", "CREATE TABLE a (b int); CREATE TABLE c (d int)")
     local client = ("psql -X -q -h %s -p %d -U postgres -d slow -c %s"):format(connection.socket, connection.port,
-      servers.quoted "BEGIN; LOCK TABLE a; SELECT pg_sleep(4)")
+      servers.quoted(("BEGIN; LOCK TABLE a; SELECT pg_sleep(%g)"):format(t.grace(4))))
     later(0, client)
     t.ok(servers.wait(("psql -X -q -h %s -p %d -U postgres -d slow -c %s"):format(connection.socket, connection.port,
       servers.quoted "SELECT 1 / count(*) FROM pg_locks WHERE relation = 'a'::regclass"), 5))
     local endless = "SELECT count(*) FROM generate_series(1, 2000000000)"
-    local outcomes = assert(evaluate.run { workers = 2, timeout = 0.4, items = {
+    local outcomes = assert(evaluate.run { workers = 2, timeout = t.grace(0.4), items = {
       { db = connection, gold = "SELECT * FROM a", pred = "SELECT * FROM a" },
       { db = connection, gold = "SELECT * FROM c", pred = "SELECT * FROM a" },
       { db = connection, gold = "SELECT * FROM c", pred = "SELECT * FROM c" },
