@@ -6,7 +6,7 @@ local sq = require "sqlune"
 local t = require "tests.check"
 
 -- Sanitizers copy at every realloc, which the parser of FTS5, whom nothing interrupts, asks for 20,000 times.
-local deadline, slack = 0.25, t.grace(os.getenv "SQLUNE_SANITIZED" and 0.4 or 0.2) -- seconds
+local deadline, slack = 0.25, t.grace(os.getenv "SQLUNE_SANITIZED" and 1 or 0.2) -- seconds
 
 local function victim()
   local path = t.tmpdir() .. "/victim.sqlite"
